@@ -1,0 +1,46 @@
+// Every limit of the system in one place, each with its reason. A queue, buffer or retry without a line here is a bug.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace tunesmith {
+
+// --- sweep definitions
+constexpr size_t kSweepFileBytesMax = 1 << 20;        // a sweep file is written by a person; 1 MiB is a mistake
+constexpr size_t kParametersPerSweepMax = 1000;       // searchers are tested up to 500
+constexpr size_t kChoicesPerParameterMax = 100'000;   // a categorical of 10,000 values must work
+constexpr size_t kMetricsPerSweepMax = 256;           // distinct metric names a sweep remembers
+constexpr size_t kMetricsPerMeasurementMax = 256;
+constexpr size_t kNameBytesMax = 256;                 // parameter, metric, sweep and worker names
+constexpr size_t kSweepsActiveMax = 10'000;
+constexpr int64_t kTrialsPerSweepMax = 10'000'000;
+constexpr int64_t kMeasurementsPerAttemptMax = 1'000'000;  // "report once per epoch", not per batch of a month's run
+
+// --- worker protocol
+constexpr int64_t kHeartbeatMs = 2'000;
+constexpr int64_t kLeaseMs = 20'000;              // ten heartbeats: a busy machine is not a dead one
+constexpr size_t kRecordsPerMessageMax = 1'000;   // records of attempts in one WorkerMessage
+constexpr size_t kSessionQueueMax = 10'000;       // messages waiting for one slow daemon; then it must resynchronise
+constexpr size_t kWatchQueueMax = 1'000;          // deltas waiting for one slow watcher; then it gets a new snapshot
+
+// --- gRPC
+constexpr int kReceiveBytesMax = 4 << 20;
+constexpr size_t kPageSizeDefault = 100;
+constexpr size_t kPageSizeMax = 1'000;
+constexpr size_t kErrorDetailBytesMax = 2'000;    // above about 8 KB gRPC replaces the error by another
+
+// --- trials on a worker
+constexpr size_t kTrialLineBytesMax = 64 << 10;        // a longer line of output is cut
+constexpr int64_t kTrialLogBytesMax = 64 << 20;        // per attempt on the worker's disk; the rest is counted, not kept
+constexpr int64_t kForwardedLogBytesMax = 4 << 20;     // per attempt sent to the controller
+constexpr int64_t kStopGraceMsDefault = 10'000;        // SIGTERM to SIGKILL
+constexpr size_t kUnackedRecordsMax = 20'000;          // per attempt; then the worker stops reading from the trial
+
+// --- scheduling
+constexpr int kUserRetriesDefault = 0;            // a script that fails once fails again; opt in
+constexpr int kLostRetriesDefault = 5;            // machine trouble is not the trial's fault, but is not endless
+constexpr int kFailuresInRowToQuarantine = 5;     // starts that fail in a row on one worker
+constexpr size_t kCurvePointsMax = 32;            // points of a learning curve kept in memory per trial
+
+}  // namespace tunesmith
