@@ -1,0 +1,101 @@
+// A scheduler decides which trials go on. It is asked once per report and answers with a verdict that says why.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/problem.h"
+#include "search/searcher.h"
+
+namespace tunesmith {
+
+enum class Action : uint8_t { kContinue, kStop, kPause };
+
+enum class Reason : uint8_t {
+  kNone,            // nothing was decided at this report (no rung reached)
+  kNoMetric,        // the report lacks the scheduler's metric; continues
+  kFirstAtRung,     // no cutoff yet: continues
+  kAboveCutoff,     // as good as the cutoff or better: continues
+  kBelowCutoff,     // strictly worse than the cutoff: stops
+  kNotANumber,      // NaN is worse than every number: stops where there is a cutoff
+  kReachedMax,      // step >= max_t: stops, and counts as completed
+};
+const char* ReasonName(Reason reason);  // "below_cutoff", ...
+
+// A decision and the facts behind it. It is journaled; on replay Apply(verdict) restores the scheduler without
+// deciding again.
+struct Verdict {
+  Action action = Action::kContinue;
+  Reason reason = Reason::kNone;
+  int32_t bracket = 0;
+  double milestone = 0;    // rung that was judged, in steps; 0 if none
+  bool recorded = false;   // the value was recorded at that rung
+  double value = 0;        // the metric as the program gave it
+  double cutoff = 0;       // in the metric's own sign; meaningful if has_cutoff
+  bool has_cutoff = false;
+  uint32_t rank = 0;       // 1 = best among those recorded at the rung, this one included; 0 if none
+  uint32_t peers = 0;      // recorded at the rung, this one included
+  friend bool operator==(const Verdict&, const Verdict&) = default;
+};
+
+// "0.61 is worse than the cutoff 0.48 at rung 3 (rank 7 of 9, loss min)". `metric` names the scheduler's metric.
+std::string Explain(const Verdict& verdict, const std::string& metric, Goal goal);
+
+struct TrialReport {
+  uint32_t trial = 0;
+  int64_t step = 0;               // of the scheduler's time attribute, counted from 1
+  std::optional<double> value;    // the scheduler's metric; nullopt if the report lacks it
+};
+
+struct RungStatus {
+  int32_t bracket = 0;
+  double milestone = 0;
+  uint32_t recorded = 0;              // trials recorded there
+  uint32_t stopped = 0;               // of these, stopped there
+  std::optional<double> cutoff;       // in the metric's own sign
+};
+
+// Not thread-safe. Pure: Decide is const and Apply is the only mutator besides AddTrial and RemoveTrial.
+class Scheduler {
+ public:
+  virtual ~Scheduler() = default;
+
+  // The bracket for a new trial: a function of the seed and the number alone.
+  virtual int32_t BracketFor(uint32_t trial) const { return 0; }
+  virtual void AddTrial(uint32_t trial, int32_t bracket) = 0;
+
+  // The verdict on a report of a running trial.
+  virtual Verdict Decide(const TrialReport& report) const = 0;
+  // What to record when the trial has ended by itself or was stopped, given its last report; the action is ignored.
+  virtual Verdict DecideFinal(const TrialReport& last) const = 0;
+  // Records a verdict (from Decide, DecideFinal, or a journal).
+  virtual void Apply(uint32_t trial, const Verdict& verdict) = 0;
+  // The trial has ended: what it recorded stays, the rest is forgotten.
+  virtual void RemoveTrial(uint32_t trial) = 0;
+
+  // For people: highest rung first, bracket by bracket.
+  virtual std::vector<RungStatus> Rungs() const = 0;
+};
+
+struct SchedulerOptions {
+  std::string type = "fifo";  // fifo, asha
+  Goal goal = Goal::kMin;
+  uint64_t seed = 0;                 // bracket choice
+  int64_t max_t = 0;                 // 0: none given; asha then uses 100, fifo has no limit
+  double grace_period = 1;           // steps before the first rung (a fraction is allowed under compat: ray)
+  double reduction_factor = 4;
+  int32_t brackets = 1;
+  bool stop_last_trials = true;
+  bool compat_ray = false;           // decide as Ray Tune does, quirks included
+};
+
+std::vector<std::string> SchedulerTypes();
+
+// nullptr and appended problems (fields "scheduler.type", "scheduler.grace_period", ...) if the options make no sense.
+std::unique_ptr<Scheduler> MakeScheduler(const SchedulerOptions& options, Problems* problems);
+
+}  // namespace tunesmith

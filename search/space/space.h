@@ -1,0 +1,103 @@
+// The search space: declared parameters in a tree of conditions.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/problem.h"
+#include "common/rng.h"
+#include "common/status.h"
+#include "search/space/value.h"
+
+namespace tunesmith {
+
+// Ranges and inclusiveness are Ray Tune's (tune/search/sample.py).
+enum class Distribution : uint8_t {
+  kConstant,     // options[0], always
+  kChoice,       // one of `options`, each as likely
+  kGrid,         // every one of `options`: the cross product of all grids is run `trials` times (random, grid)
+  kUniform,      // real in [lo, hi)
+  kQUniform,     // real, uniform in [lo, hi], rounded half-even to a multiple of q; both ends inclusive, ends half mass
+  kLogUniform,   // exp(uniform[ln lo, ln hi)), lo > 0
+  kQLogUniform,  // the same rounded to a multiple of q; hi inclusive
+  kRandInt,      // integer in [lo, hi)
+  kQRandInt,     // integer multiple of q in [lo, hi]; with q = 1 hi is exclusive, as in Ray
+  kLogRandInt,   // floor(exp(uniform[ln lo, ln hi))), integer in [lo, hi)
+  kQLogRandInt,  // the same rounded to a multiple of q in [lo, hi]; with q = 1 hi is exclusive
+  kNormal,       // normal(mean, sd)
+  kQNormal,      // the same rounded to a multiple of q
+};
+
+// "uniform", "qloguniform", ... as in the sweep file.
+std::string_view DistributionName(Distribution distribution);
+std::optional<Distribution> DistributionFromName(std::string_view name);
+// Whether values of the distribution are integers (int64_t), given that it is not over options.
+bool IsInteger(Distribution distribution);
+bool HasOptions(Distribution distribution);  // constant, choice, grid
+bool IsLog(Distribution distribution);
+
+// Holds when the parent is active and its value compares so. `parent` is an index into the space's parameters.
+struct Condition {
+  enum class Op : uint8_t { kIn, kNotIn, kLess, kLessEqual, kGreater, kGreaterEqual };
+  size_t parent = 0;
+  Op op = Op::kIn;
+  std::vector<Value> values;  // one value for the comparisons
+  friend bool operator==(const Condition&, const Condition&) = default;
+};
+
+struct Parameter {
+  std::string name;  // levels of a nested parameter joined by '/': "optimizer/momentum"
+  Distribution distribution = Distribution::kConstant;
+  double lo = 0, hi = 0;         // bounds; integers are exact up to 2^53
+  double q = 0;                  // step of the quantised ones
+  double mean = 0, sd = 1;       // normal, qnormal
+  std::vector<Value> options;    // constant, choice, grid
+  std::vector<Condition> when;   // active only if all hold
+  friend bool operator==(const Parameter&, const Parameter&) = default;
+};
+
+// Immutable after Create. Parameters keep the declared order; SampleOrder() visits parents before children.
+class Space {
+ public:
+  Space() = default;  // no parameters: one point, the empty one
+
+  // Checks everything (names, bounds, options, conditions: unknown parent, cycle, a value that the parent can never
+  // take) and appends what is wrong to `problems` with fields "parameters.NAME.DISTRIBUTION", "parameters.NAME.when".
+  // nullopt if anything was wrong.
+  static std::optional<Space> Create(std::vector<Parameter> parameters, Problems* problems);
+
+  const std::vector<Parameter>& parameters() const { return parameters_; }
+  size_t size() const { return parameters_.size(); }
+  const std::vector<size_t>& SampleOrder() const { return order_; }
+  // Index by name; nullopt if there is none.
+  std::optional<size_t> Find(std::string_view name) const;
+
+  // Whether parameter i is active, given the values of its parents in `point`.
+  bool Active(size_t i, const Point& point) const;
+
+  // One draw from the prior, parents first.
+  Point Sample(Rng* rng) const;
+  Value SampleParameter(size_t i, Rng* rng) const;
+
+  // Number of distinct points, or nullopt if infinite or above 2^53. Grid and choice count alike.
+  std::optional<uint64_t> Cardinality() const;
+  // Number of cells of the cross product of the `grid` parameters (1 without any; saturates at 2^62).
+  uint64_t GridCells() const;
+
+  // Whether the point has exactly the active parameters and each value lies in its set.
+  bool Contains(const Point& point, std::string* why_not) const;
+
+  // Completes a user's partial assignment (by name): given values are checked, the rest is drawn from the prior.
+  std::optional<Point> Complete(const std::vector<std::pair<std::string, Value>>& given, Rng* rng,
+                                Problems* problems) const;
+
+ private:
+  std::vector<Parameter> parameters_;
+  std::vector<size_t> order_;
+};
+
+}  // namespace tunesmith
