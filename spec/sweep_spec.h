@@ -1,0 +1,154 @@
+// What a user asks for: one sweep, as plain data. A sweep file, command line flags and a gRPC request all become this
+// struct; it is checked in one place (Validate) and journaled as it is.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/problem.h"
+#include "schedulers/scheduler.h"
+#include "search/searcher.h"
+#include "search/space/space.h"
+
+namespace tunesmith {
+
+// How parameters reach a command where it says ${args}.
+enum class ArgStyle : uint8_t {
+  kGnu,        // --lr=0.1
+  kSpaced,     // --lr 0.1
+  kHydra,      // lr=0.1
+  kSingleDash, // -lr 0.1
+  kNone,       // ${args} gives nothing; the program reads ${lr}, the environment or TUNESMITH_CONFIG
+};
+
+// What a trial runs: either a command or a built-in trainable.
+struct ProgramSpec {
+  // argv, never a shell. Elements may hold ${args} (alone: expands to one element per parameter), ${NAME} (a
+  // parameter), ${trial}, ${sweep}, ${attempt}, ${seed}, ${config}, ${checkpoint_dir}, and $$ for a dollar sign.
+  std::vector<std::string> command;
+  ArgStyle args = ArgStyle::kGnu;
+  std::string workdir;                             // absolute; "" = a folder of the attempt's own
+  std::vector<std::pair<std::string, std::string>> env;  // values may hold ${NAME}
+
+  std::string builtin;                             // "mlp", "lenet"; "" if `command` is given
+  std::vector<std::pair<std::string, Value>> options;    // the fixed options of a built-in trainable
+  friend bool operator==(const ProgramSpec&, const ProgramSpec&) = default;
+};
+
+// Where measurements come from, tried on every line in this order. The SDK's channel is always open.
+struct CollectRule {
+  enum class Kind : uint8_t {
+    kAuto,   // JSON objects, `name=value` and `name: value` pairs on stdout
+    kJson,   // JSON objects on stdout only
+    kRegex,  // RE2 with named groups: (?P<loss>...); a group named step or epoch is the step
+  };
+  Kind kind = Kind::kAuto;
+  std::string regex;
+  friend bool operator==(const CollectRule&, const CollectRule&) = default;
+};
+
+struct SearchSpec {
+  std::string type = "tpe";
+  std::string metric;
+  Goal goal = Goal::kMin;
+  std::optional<uint64_t> seed;  // the controller draws one if absent, and journals it
+  std::vector<std::pair<std::string, Value>> options;
+  friend bool operator==(const SearchSpec&, const SearchSpec&) = default;
+};
+
+struct SchedulerSpec {
+  std::string type = "fifo";
+  std::string metric;            // "" = the searcher's
+  Goal goal = Goal::kMin;
+  int64_t max_t = 0;             // 0 = not given
+  double grace_period = 1;
+  double reduction_factor = 4;
+  int32_t brackets = 1;
+  bool stop_last_trials = true;
+  bool compat_ray = false;
+  friend bool operator==(const SchedulerSpec&, const SchedulerSpec&) = default;
+};
+
+struct ResourceSpec {
+  double gpus = 0;               // whole numbers, or a fraction below 1 to share one device
+  // Where no worker has a GPU, run on the CPU instead of waiting for one.
+  bool gpus_optional = false;
+  int32_t cpus = 1;
+  friend bool operator==(const ResourceSpec&, const ResourceSpec&) = default;
+};
+
+struct BudgetSpec {
+  int64_t trials = 0;            // required: number of samples (times the grid's cells for random with grids)
+  int64_t wall_ms = 0;           // 0 = no limit
+  int64_t failures = 0;          // give up after so many failed trials; 0 = never
+  int32_t max_parallel = 0;      // 0 = as many as fit
+  friend bool operator==(const BudgetSpec&, const BudgetSpec&) = default;
+};
+
+struct RetrySpec {
+  int32_t failed = 0;            // more attempts after the program failed
+  int32_t lost = 5;              // more attempts after machine trouble
+  friend bool operator==(const RetrySpec&, const RetrySpec&) = default;
+};
+
+struct SweepSpec {
+  std::string name;
+  ProgramSpec program;
+  std::vector<Parameter> parameters;
+  SearchSpec search;
+  SchedulerSpec scheduler;
+  BudgetSpec budget;
+  ResourceSpec resources;
+  RetrySpec retry;
+  std::vector<CollectRule> collect;                  // empty = one kAuto
+  int64_t stop_grace_ms = 10'000;                    // SIGTERM to SIGKILL
+  std::vector<std::vector<std::pair<std::string, Value>>> points;  // run these first; missing parameters are drawn
+  std::vector<std::string> parameter_columns;        // for the table; empty = all
+  std::vector<std::string> metric_columns;           // empty = the declared metrics, then others as they appear
+  bool ask_tell = false;                             // trials are run by programs that ask; nothing is dispatched
+  friend bool operator==(const SweepSpec&, const SweepSpec&) = default;
+};
+
+// The scheduler's metric and goal, which default to the searcher's.
+const std::string& SchedulerMetric(const SweepSpec& spec);
+
+SearcherOptions SearcherOptionsOf(const SweepSpec& spec, uint64_t seed);
+SchedulerOptions SchedulerOptionsOf(const SweepSpec& spec, uint64_t seed);
+
+// Everything that is wrong with the spec, all at once: names, space, searcher and scheduler options, metric named,
+// budget present, program present (unless ask_tell), regexes compile, points inside the space, resources sensible.
+// Fields are paths of the sweep file ("parameters.lr.loguniform", "scheduler.max_t", "points[2].lr").
+Problems Validate(const SweepSpec& spec);
+
+// Canonical JSON of the spec: what `show -o json`, exports and the journal hold. Parse(ToJson(spec)) == spec.
+std::string SweepSpecToJson(const SweepSpec& spec);
+
+// A position in a sweep file, counted from 1.
+struct Position {
+  int line = 0;
+  int column = 0;
+};
+
+struct FileProblem {
+  Position at;       // line 0: no place to point at
+  Problem problem;
+};
+
+// Reads a sweep file: YAML 1.2, or JSON with comments and trailing commas. On success the spec has passed Validate.
+// On failure `problems` is not empty and names line, field, reason and fix; nothing is thrown, whatever the bytes are.
+std::optional<SweepSpec> ParseSweepFile(std::string_view text, std::vector<FileProblem>* problems);
+
+// One `--param NAME=DISTRIBUTION(...)` of the command line, e.g. "lr=loguniform(1e-5,1e-1)", "bs=choice(32,64)",
+// "momentum=uniform(0.5,0.99) when optimizer=sgd".
+std::optional<Parameter> ParseParameterFlag(std::string_view text, std::vector<std::pair<std::string, std::string>>* when,
+                                            Problems* problems);
+
+// "sweep.yaml:12: parameters.lr.loguniform: lower bound 0 must be greater than 0 (use ...)".
+std::string FormatProblem(const std::string& file, const FileProblem& problem);
+
+}  // namespace tunesmith
