@@ -41,11 +41,13 @@ bool HasOptions(Distribution distribution);  // constant, choice, grid
 bool IsLog(Distribution distribution);
 
 // Holds when the parent is active and its value compares so. `parent` is an index into the space's parameters.
+// Whoever has only the name sets `on`, and Space::Create finds the index; after Create both are right.
 struct Condition {
   enum class Op : uint8_t { kIn, kNotIn, kLess, kLessEqual, kGreater, kGreaterEqual };
   size_t parent = 0;
   Op op = Op::kIn;
   std::vector<Value> values;  // one value for the comparisons
+  std::string on;             // name of the parent; "": `parent` says it
   friend bool operator==(const Condition&, const Condition&) = default;
 };
 
