@@ -38,6 +38,8 @@ constexpr int64_t kStopGraceMsDefault = 10'000;        // SIGTERM to SIGKILL
 constexpr size_t kUnackedRecordsMax = 20'000;          // per attempt; then the worker stops reading from the trial
 
 // --- scheduling
+constexpr int kRungsPerBracketMax = 1'000;        // a reduction factor of 1.01 has 463 rungs up to step 100
+constexpr int kBracketsMax = 1'000;
 constexpr int kUserRetriesDefault = 0;            // a script that fails once fails again; opt in
 constexpr int kLostRetriesDefault = 5;            // machine trouble is not the trial's fault, but is not endless
 constexpr int kFailuresInRowToQuarantine = 5;     // starts that fail in a row on one worker

@@ -21,7 +21,7 @@ enum class Reason : uint8_t {
   kFirstAtRung,     // no cutoff yet: continues
   kAboveCutoff,     // as good as the cutoff or better: continues
   kBelowCutoff,     // strictly worse than the cutoff: stops
-  kNotANumber,      // NaN is worse than every number: stops where there is a cutoff
+  kNotANumber,      // NaN is worse than every number: stops where there is a cutoff (under compat: ray never)
   kReachedMax,      // step >= max_t: stops, and counts as completed
 };
 const char* ReasonName(Reason reason);  // "below_cutoff", ...

@@ -1,0 +1,297 @@
+#include "schedulers/asha.h"
+
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+#include <limits>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <utility>
+
+#include "common/limits.h"
+#include "common/rng.h"
+#include "common/text.h"
+#include "schedulers/rungs.h"
+
+namespace tunesmith {
+namespace {
+
+constexpr int64_t kMaxTDefault = 100;           // Ray Tune's
+constexpr int64_t kMaxTMax = int64_t{1} << 53;  // steps are compared as doubles
+constexpr uint64_t kStreamBracket = 0x627261636b6574;
+
+using Bracket = std::vector<Rung>;  // lowest milestone first
+
+class Asha final : public Scheduler {
+ public:
+  Asha(const SchedulerOptions& options, const std::vector<std::vector<double>>& milestones)
+      // numpy takes a percentage, and dividing by 100 again may round.
+      : options_(options), fraction_((1 - 1 / options.reduction_factor) * 100 / 100) {
+    for (const auto& of_bracket : milestones) {
+      brackets_.emplace_back(of_bracket.begin(), of_bracket.end());
+    }
+  }
+
+  int32_t BracketFor(uint32_t trial) const override;
+  void AddTrial(uint32_t trial, int32_t bracket) override {
+    const auto last = static_cast<int32_t>(brackets_.size()) - 1;
+    trials_[trial] = std::clamp(bracket, 0, last);
+  }
+  Verdict Decide(const TrialReport& report) const override;
+  Verdict DecideFinal(const TrialReport& last) const override;
+  void Apply(uint32_t trial, const Verdict& verdict) override;
+  void RemoveTrial(uint32_t trial) override { trials_.erase(trial); }
+  std::vector<RungStatus> Rungs() const override;
+
+ private:
+  const Rung* RungToJudge(const Bracket& bracket, const TrialReport& report) const;
+  Verdict JudgeAtRungs(int32_t bracket, const TrialReport& report) const;
+  std::optional<double> Cutoff(const Rung& rung) const;  // as a score
+  double Score(double value) const;
+  // Back and forth between a metric and its score; 0 stays 0, never -0.
+  double Oriented(double x) const { return options_.goal == Goal::kMax ? x : 0.0 - x; }
+
+  const SchedulerOptions options_;
+  const double fraction_;  // of the recorded trials that are below the cutoff
+  std::vector<Bracket> brackets_;
+  std::unordered_map<uint32_t, int32_t> trials_;  // live ones and their brackets; looked up only
+};
+
+int32_t Asha::BracketFor(uint32_t trial) const {
+  if (brackets_.size() == 1) return 0;
+  // Ray Tune's softmax of the rung counts. Powers of 1/e by multiplication, for the same bits on
+  // every machine.
+  constexpr double kInverseE = 0.36787944117144233;
+  size_t most = 0;
+  for (const Bracket& bracket : brackets_) most = std::max(most, bracket.size());
+  std::vector<double> weights;
+  double sum = 0;
+  for (const Bracket& bracket : brackets_) {
+    double weight = 1;
+    for (size_t i = bracket.size(); i < most; ++i) weight *= kInverseE;
+    weights.push_back(weight);
+    sum += weight;
+  }
+  double left = Rng::ForLabels({options_.seed, trial, kStreamBracket}).Uniform() * sum;
+  for (size_t i = 0; i < weights.size(); ++i) {
+    if (left < weights[i]) return static_cast<int32_t>(i);
+    left -= weights[i];
+  }
+  return static_cast<int32_t>(weights.size()) - 1;
+}
+
+double Asha::Score(double value) const {
+  if (std::isnan(value) && !options_.compat_ray) return -std::numeric_limits<double>::infinity();
+  return Oriented(value);
+}
+
+std::optional<double> Asha::Cutoff(const Rung& rung) const {
+  if (rung.numbers() == 0) return std::nullopt;
+  const Rung::Neighbours around = rung.Around(fraction_);
+  const double cutoff =
+      options_.compat_ray ? InterpolateAsNumpy(around) : InterpolateMildly(around);
+  if (std::isnan(cutoff))
+    return std::nullopt;  // between infinities under compat: nothing is below it
+  return cutoff;
+}
+
+const Rung* Asha::RungToJudge(const Bracket& bracket, const TrialReport& report) const {
+  const bool back_fill = options_.compat_ray && options_.stop_last_trials;
+  const auto step = static_cast<double>(report.step);
+  for (auto rung = bracket.rbegin(); rung != bracket.rend(); ++rung) {
+    const bool passed = step >= rung->milestone();
+    if (rung->Has(report.trial)) {
+      // Ray Tune looks on below a recorded rung that this (older) step has not reached.
+      if (back_fill || (options_.compat_ray && !passed)) continue;
+      return nullptr;
+    }
+    if (passed) return &*rung;
+  }
+  return nullptr;
+}
+
+Verdict Asha::JudgeAtRungs(int32_t bracket, const TrialReport& report) const {
+  Verdict verdict;
+  verdict.bracket = bracket;
+  verdict.value = *report.value;
+  const Rung* rung = RungToJudge(brackets_[static_cast<size_t>(bracket)], report);
+  if (rung == nullptr) return verdict;
+
+  const double score = Score(*report.value);
+  verdict.milestone = rung->milestone();
+  verdict.recorded = true;
+  verdict.rank = static_cast<uint32_t>(rung->CountBetter(score) + 1);
+  verdict.peers = static_cast<uint32_t>(rung->recorded() + 1);
+  const std::optional<double> cutoff = Cutoff(*rung);
+  if (cutoff) {
+    verdict.has_cutoff = true;
+    verdict.cutoff = Oriented(*cutoff);
+  }
+  if (std::isnan(*report.value)) {
+    verdict.reason = Reason::kNotANumber;
+    if (cutoff && !options_.compat_ray) verdict.action = Action::kStop;
+  } else if (!cutoff) {
+    verdict.reason = Reason::kFirstAtRung;
+  } else if (score < *cutoff) {
+    verdict.reason = Reason::kBelowCutoff;
+    verdict.action = Action::kStop;
+  } else {
+    verdict.reason = Reason::kAboveCutoff;
+  }
+  return verdict;
+}
+
+Verdict Asha::Decide(const TrialReport& report) const {
+  Verdict verdict;
+  const auto trial = trials_.find(report.trial);
+  if (trial == trials_.end()) return verdict;  // ended or never added: nothing to decide
+  verdict.bracket = trial->second;
+  if (report.value) verdict.value = *report.value;
+  const bool at_end = options_.stop_last_trials && report.step >= options_.max_t;
+  if (at_end && (report.value || !options_.compat_ray)) {
+    verdict.action = Action::kStop;
+    verdict.reason = Reason::kReachedMax;
+    return verdict;
+  }
+  if (!report.value) {
+    verdict.reason = Reason::kNoMetric;
+    return verdict;
+  }
+  return JudgeAtRungs(trial->second, report);
+}
+
+Verdict Asha::DecideFinal(const TrialReport& last) const {
+  Verdict verdict;
+  const auto trial = trials_.find(last.trial);
+  if (trial == trials_.end()) return verdict;
+  verdict.bracket = trial->second;
+  if (!last.value) {
+    verdict.reason = Reason::kNoMetric;
+    return verdict;
+  }
+  verdict = JudgeAtRungs(trial->second, last);
+  verdict.action =
+      Action::kContinue;  // the trial has ended anyway: it counts as a peer, not as stopped
+  return verdict;
+}
+
+void Asha::Apply(uint32_t trial, const Verdict& verdict) {
+  if (!verdict.recorded || verdict.bracket < 0) return;
+  const auto index = static_cast<size_t>(verdict.bracket);
+  if (index >= brackets_.size()) return;
+  for (Rung& rung : brackets_[index]) {
+    if (rung.milestone() != verdict.milestone) continue;
+    rung.Record(trial, Score(verdict.value), verdict.action == Action::kStop);
+    return;
+  }
+}
+
+std::vector<RungStatus> Asha::Rungs() const {
+  std::vector<RungStatus> all;
+  for (size_t i = 0; i < brackets_.size(); ++i) {
+    for (auto rung = brackets_[i].rbegin(); rung != brackets_[i].rend(); ++rung) {
+      RungStatus status{.bracket = static_cast<int32_t>(i),
+                        .milestone = rung->milestone(),
+                        .recorded = static_cast<uint32_t>(rung->recorded()),
+                        .stopped = static_cast<uint32_t>(rung->stopped()),
+                        .cutoff = Cutoff(*rung)};
+      if (status.cutoff) status.cutoff = Oriented(*status.cutoff);
+      all.push_back(status);
+    }
+  }
+  return all;
+}
+
+// "3.5", "4": a number of an option as a person writes it.
+std::string OptionText(double x) {
+  std::string text = DoubleText(x);
+  if (text.ends_with(".0")) text.resize(text.size() - 2);
+  return text;
+}
+
+// Appends what is wrong with the options, read on their own (max_t filled in).
+void CheckOptions(const SchedulerOptions& o, Problems* problems) {
+  const auto add = [&](const char* field, std::string message, std::string hint) {
+    problems->push_back({field, std::move(message), std::move(hint)});
+  };
+  const bool max_t_fits = o.max_t >= 1 && o.max_t <= kMaxTMax;
+  if (!max_t_fits) {
+    add("scheduler.max_t", std::to_string(o.max_t) + " is not between 1 and 2^53",
+        "give the number of steps (epochs) of a full trial");
+  }
+  const bool grace_is_whole = o.grace_period >= 1 && o.grace_period == std::floor(o.grace_period);
+  if (!(o.grace_period > 0) || std::isinf(o.grace_period)) {
+    add("scheduler.grace_period", OptionText(o.grace_period) + " is not greater than 0",
+        "give the number of steps before a trial may be stopped, e.g. 1");
+  } else if (!o.compat_ray && !grace_is_whole) {
+    add("scheduler.grace_period", OptionText(o.grace_period) + " is not a whole number of steps",
+        "use " + OptionText(std::max(1.0, std::ceil(o.grace_period))) +
+            ", or compat: ray, where a fraction is allowed");
+  } else if (max_t_fits && o.grace_period > static_cast<double>(o.max_t)) {
+    add("scheduler.grace_period",
+        OptionText(o.grace_period) + " is greater than max_t " + std::to_string(o.max_t),
+        "make grace_period smaller or max_t larger");
+  }
+  if (!(o.reduction_factor > 1) || std::isinf(o.reduction_factor)) {
+    add("scheduler.reduction_factor", OptionText(o.reduction_factor) + " is not greater than 1",
+        "use 2 to 4: the best 1/factor of the trials go on at each rung");
+  }
+  if (o.brackets < 1 || o.brackets > kBracketsMax) {
+    add("scheduler.brackets",
+        std::to_string(o.brackets) + " is not between 1 and " + std::to_string(kBracketsMax),
+        "use 1 unless early reports mislead");
+  }
+}
+
+// One ascending list of milestones per bracket; empty and problems if there are too many or too few
+// rungs.
+std::vector<std::vector<double>> PlaceRungs(const SchedulerOptions& o, Problems* problems) {
+  const double count =
+      std::log(static_cast<double>(o.max_t) / o.grace_period) / std::log(o.reduction_factor);
+  if (!(count < kRungsPerBracketMax)) {
+    problems->push_back({"scheduler.reduction_factor",
+                         OptionText(o.reduction_factor) + " gives more than " +
+                             std::to_string(kRungsPerBracketMax) + " rungs up to max_t " +
+                             std::to_string(o.max_t),
+                         "use 2 to 4"});
+    return {};
+  }
+  std::vector<std::vector<double>> milestones;
+  if (o.compat_ray) {
+    for (int s = 0; s < o.brackets; ++s) {
+      milestones.push_back(RayMilestones(o.grace_period, o.reduction_factor, o.max_t, s));
+    }
+    return milestones;
+  }
+  const std::vector<double> all =
+      ExactMilestones(static_cast<int64_t>(o.grace_period), o.reduction_factor, o.max_t);
+  const size_t brackets_max = std::max<size_t>(1, all.size());
+  if (static_cast<size_t>(o.brackets) > brackets_max) {
+    problems->push_back({"scheduler.brackets",
+                         std::to_string(o.brackets) + " brackets, but there are only " +
+                             std::to_string(all.size()) + " rungs below max_t " +
+                             std::to_string(o.max_t),
+                         "use at most " + std::to_string(brackets_max)});
+    return {};
+  }
+  for (int s = 0; s < o.brackets; ++s) {
+    milestones.emplace_back(all.begin() + std::min<std::ptrdiff_t>(s, std::ssize(all)), all.end());
+  }
+  return milestones;
+}
+
+}  // namespace
+
+std::unique_ptr<Scheduler> MakeAsha(const SchedulerOptions& options, Problems* problems) {
+  SchedulerOptions filled = options;
+  if (filled.max_t == 0) filled.max_t = kMaxTDefault;
+  const size_t before = problems->size();
+  CheckOptions(filled, problems);
+  if (problems->size() > before) return nullptr;
+  const auto milestones = PlaceRungs(filled, problems);
+  if (problems->size() > before) return nullptr;
+  return std::make_unique<Asha>(filled, milestones);
+}
+
+}  // namespace tunesmith

@@ -1,0 +1,89 @@
+#include "schedulers/scheduler.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "common/text.h"
+#include "schedulers/asha.h"
+#include "schedulers/fifo.h"
+
+namespace tunesmith {
+namespace {
+
+std::string Short(double x) {
+  char buffer[32];
+  std::snprintf(buffer, sizeof(buffer), "%.6g", x);
+  return buffer;
+}
+
+// Two different numbers never look alike.
+std::pair<std::string, std::string> ShortPair(double a, double b) {
+  std::pair<std::string, std::string> texts = {Short(a), Short(b)};
+  if (texts.first == texts.second && a != b) texts = {DoubleText(a), DoubleText(b)};
+  return texts;
+}
+
+}  // namespace
+
+const char* ReasonName(Reason reason) {
+  switch (reason) {
+    case Reason::kNone:
+      return "none";
+    case Reason::kNoMetric:
+      return "no_metric";
+    case Reason::kFirstAtRung:
+      return "first_at_rung";
+    case Reason::kAboveCutoff:
+      return "above_cutoff";
+    case Reason::kBelowCutoff:
+      return "below_cutoff";
+    case Reason::kNotANumber:
+      return "not_a_number";
+    case Reason::kReachedMax:
+      return "reached_max";
+  }
+  return "unknown";
+}
+
+std::string Explain(const Verdict& verdict, const std::string& metric, Goal goal) {
+  const std::string rung = " at rung " + Short(verdict.milestone);
+  const std::string place = " (rank " + std::to_string(verdict.rank) + " of " +
+                            std::to_string(verdict.peers) + ", " + metric +
+                            (goal == Goal::kMin ? " min)" : " max)");
+  const auto [value, cutoff] = verdict.has_cutoff ? ShortPair(verdict.value, verdict.cutoff)
+                                                  : std::pair(Short(verdict.value), std::string());
+  switch (verdict.reason) {
+    case Reason::kNone:
+      return "no rung was reached";
+    case Reason::kNoMetric:
+      return "the report has no " + metric;
+    case Reason::kFirstAtRung:
+      return value + " has no cutoff yet" + rung + place;
+    case Reason::kAboveCutoff:
+      return value + " is as good as the cutoff " + cutoff + " or better" + rung + place;
+    case Reason::kBelowCutoff:
+      return value + " is worse than the cutoff " + cutoff + rung + place;
+    case Reason::kNotANumber:
+      if (verdict.action == Action::kStop) {
+        return metric + " is not a number, worse than the cutoff " + cutoff + rung + place;
+      }
+      return metric + " is not a number" + rung + place;
+    case Reason::kReachedMax:
+      return "the last step max_t was reached";
+  }
+  return "";
+}
+
+std::vector<std::string> SchedulerTypes() { return {"fifo", "asha"}; }
+
+std::unique_ptr<Scheduler> MakeScheduler(const SchedulerOptions& options, Problems* problems) {
+  if (options.type == "fifo") return MakeFifo(options, problems);
+  if (options.type == "asha") return MakeAsha(options, problems);
+  const std::string closest = ClosestWord(options.type, SchedulerTypes());
+  problems->push_back({"scheduler.type", "unknown scheduler \"" + options.type + "\"",
+                       closest.empty() ? "use one of: " + Join(SchedulerTypes(), ", ")
+                                       : "did you mean " + closest + "?"});
+  return nullptr;
+}
+
+}  // namespace tunesmith

@@ -1,0 +1,271 @@
+// What every scheduler must hold, whatever it decides. A new type instantiates SchedulerSuite with
+// its options:
+//   INSTANTIATE_TEST_SUITE_P(Name, SchedulerSuite, testing::Values(options, ...));
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <iterator>
+#include <limits>
+#include <map>
+#include <memory>
+#include <optional>
+#include <ostream>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/rng.h"
+#include "schedulers/scheduler.h"
+#include "tests/unit/schedulers/script.h"
+
+namespace tunesmith {
+
+// For the names of tests: without it they would show bytes and addresses.
+inline void PrintTo(const SchedulerOptions& o, std::ostream* out) {
+  *out << o.type << (o.goal == Goal::kMin ? " min" : " max") << " max_t " << o.max_t << " grace "
+       << o.grace_period << " factor " << o.reduction_factor << " brackets " << o.brackets
+       << (o.stop_last_trials ? "" : " without stop_last_trials")
+       << (o.compat_ray ? " as ray" : "");
+}
+
+class SchedulerSuite : public testing::TestWithParam<SchedulerOptions> {
+ protected:
+  std::unique_ptr<Scheduler> Make() const { return MakeOrDie(GetParam()); }
+};
+
+// One random report of a live trial: jumps, repeats, steps back, NaN, infinities, no metric.
+inline TrialReport RandomReport(uint32_t trial, int64_t last_step, Rng* rng) {
+  TrialReport report{.trial = trial, .step = last_step + 1, .value = rng->Uniform(-1, 1)};
+  switch (rng->Below(12)) {
+    case 0:
+      report.value = kNan;
+      break;
+    case 1:
+      report.value.reset();
+      break;
+    case 2:
+      report.value = rng->Below(2) == 0 ? kInf : -kInf;
+      break;
+    case 3:
+      report.step = last_step + rng->IntInclusive(2, 20);
+      break;
+    case 4:
+      report.step = last_step;
+      break;
+    case 5:
+      report.step = last_step - rng->IntInclusive(1, 5);
+      break;
+    case 6:
+      report.value = 0.5;
+      break;  // ties
+    default:
+      break;
+  }
+  return report;
+}
+
+// Plays `events` random events on a scheduler as the controller does.
+class RandomSweep {
+ public:
+  RandomSweep(Scheduler* scheduler, uint64_t seed) : scheduler_(scheduler), rng_(seed) {}
+
+  // What happened, as a controller would journal it.
+  struct Entry {
+    enum Kind { kAdd, kVerdict, kRemove } kind = kAdd;
+    uint32_t trial = 0;
+    int32_t bracket = 0;
+    Verdict verdict;
+  };
+
+  std::vector<Entry> Play(int events) {
+    std::vector<Entry> journal;
+    for (int i = 0; i < events; ++i) {
+      if (live_.empty() || rng_.Below(5) == 0) {
+        const uint32_t trial = next_++;
+        const int32_t bracket = scheduler_->BracketFor(trial);
+        scheduler_->AddTrial(trial, bracket);
+        live_[trial] = 0;
+        journal.push_back({Entry::kAdd, trial, bracket, {}});
+      }
+      auto it = live_.begin();
+      std::advance(it, static_cast<std::ptrdiff_t>(rng_.Below(live_.size())));
+      const TrialReport report = RandomReport(it->first, it->second, &rng_);
+      it->second = report.step;
+      const Verdict verdict = scheduler_->Decide(report);
+      scheduler_->Apply(report.trial, verdict);
+      journal.push_back({Entry::kVerdict, report.trial, 0, verdict});
+      if (verdict.action != Action::kStop && rng_.Below(30) != 0) continue;
+      const Verdict last = scheduler_->DecideFinal(report);
+      scheduler_->Apply(report.trial, last);
+      journal.push_back({Entry::kVerdict, report.trial, 0, last});
+      scheduler_->RemoveTrial(report.trial);
+      journal.push_back({Entry::kRemove, report.trial, 0, {}});
+      live_.erase(it);
+    }
+    return journal;
+  }
+
+ private:
+  Scheduler* scheduler_;
+  Rng rng_;
+  uint32_t next_ = 0;
+  std::map<uint32_t, int64_t> live_;
+};
+
+inline void Replay(const std::vector<RandomSweep::Entry>& journal, Scheduler* scheduler) {
+  for (const auto& entry : journal) {
+    switch (entry.kind) {
+      case RandomSweep::Entry::kAdd:
+        scheduler->AddTrial(entry.trial, entry.bracket);
+        break;
+      case RandomSweep::Entry::kVerdict:
+        scheduler->Apply(entry.trial, entry.verdict);
+        break;
+      case RandomSweep::Entry::kRemove:
+        scheduler->RemoveTrial(entry.trial);
+        break;
+    }
+  }
+}
+
+inline void ExpectSameRungs(const Scheduler& a, const Scheduler& b) {
+  const std::vector<RungStatus> x = a.Rungs();
+  const std::vector<RungStatus> y = b.Rungs();
+  ASSERT_EQ(x.size(), y.size());
+  for (size_t i = 0; i < x.size(); ++i) {
+    EXPECT_EQ(x[i].bracket, y[i].bracket);
+    EXPECT_EQ(x[i].milestone, y[i].milestone);
+    EXPECT_EQ(x[i].recorded, y[i].recorded);
+    EXPECT_EQ(x[i].stopped, y[i].stopped);
+    EXPECT_EQ(x[i].cutoff, y[i].cutoff);
+  }
+}
+
+TEST_P(SchedulerSuite, DecidesTheSameInEveryRun) {
+  const auto a = Make();
+  const auto b = Make();
+  const auto first = RandomSweep(a.get(), 1).Play(2'000);
+  const auto second = RandomSweep(b.get(), 1).Play(2'000);
+  ASSERT_EQ(first.size(), second.size());
+  for (size_t i = 0; i < first.size(); ++i) {
+    ASSERT_TRUE(SameVerdict(first[i].verdict, second[i].verdict)) << i;
+  }
+}
+
+TEST_P(SchedulerSuite, AReplayOfTheJournalGivesTheSameLaterDecisions) {
+  for (uint64_t seed = 0; seed < 30; ++seed) {
+    const auto original = Make();
+    const auto journal = RandomSweep(original.get(), seed).Play(300);
+    const auto restored = Make();
+    Replay(journal, restored.get());
+    ExpectSameRungs(*original, *restored);
+    Rng rng(seed + 1'000);
+    for (uint32_t trial = 0; trial < 60; ++trial) {
+      const TrialReport report = RandomReport(trial, rng.IntInclusive(0, 40), &rng);
+      ASSERT_TRUE(SameVerdict(original->Decide(report), restored->Decide(report)))
+          << "seed " << seed;
+      ASSERT_TRUE(SameVerdict(original->DecideFinal(report), restored->DecideFinal(report)));
+    }
+  }
+}
+
+TEST_P(SchedulerSuite, AVerdictAppliedTwiceCountsOnce) {
+  const auto once = Make();
+  const auto twice = Make();
+  const auto journal = RandomSweep(once.get(), 3).Play(500);
+  for (const auto& entry : journal) {
+    Replay({entry}, twice.get());
+    if (entry.kind == RandomSweep::Entry::kVerdict) Replay({entry}, twice.get());
+  }
+  ExpectSameRungs(*once, *twice);
+}
+
+TEST_P(SchedulerSuite, DecidingChangesNothing) {
+  const auto scheduler = Make();
+  RandomSweep(scheduler.get(), 4).Play(300);
+  const auto twin = Make();
+  RandomSweep(twin.get(), 4).Play(300);
+  Rng rng(5);
+  for (uint32_t i = 0; i < 500; ++i) {
+    const TrialReport report = RandomReport(i % 80, static_cast<int64_t>(i % 30), &rng);
+    (void)scheduler->Decide(report);
+    (void)scheduler->DecideFinal(report);
+  }
+  ExpectSameRungs(*scheduler, *twin);
+}
+
+TEST_P(SchedulerSuite, AnUnknownOrEndedTrialIsLeftAlone) {
+  const auto scheduler = Make();
+  for (const double value : {0.0, kNan, kInf, -kInf}) {
+    EXPECT_NE(scheduler->Decide({.trial = 77, .step = 1, .value = value}).action, Action::kPause);
+    EXPECT_EQ(scheduler->DecideFinal({.trial = 77, .step = 1, .value = value}).action,
+              Action::kContinue);
+  }
+  scheduler->RemoveTrial(77);
+  scheduler->Apply(77, Verdict{});
+  scheduler->AddTrial(1, 0);
+  scheduler->RemoveTrial(1);
+  scheduler->RemoveTrial(1);
+  EXPECT_FALSE(scheduler->Decide({.trial = 1, .step = 1, .value = 0.5}).recorded);
+}
+
+TEST_P(SchedulerSuite, StrangeStepsBracketsAndVerdictsDoNoHarm) {
+  const auto scheduler = Make();
+  scheduler->AddTrial(0, -7);
+  scheduler->AddTrial(std::numeric_limits<uint32_t>::max(), std::numeric_limits<int32_t>::max());
+  for (const int64_t step : {std::numeric_limits<int64_t>::min(), int64_t{-1}, int64_t{0},
+                             int64_t{1}, std::numeric_limits<int64_t>::max()}) {
+    for (const uint32_t trial : {0U, std::numeric_limits<uint32_t>::max()}) {
+      for (const double value : {kNan, kInf, -kInf, 1.0}) {
+        scheduler->Apply(trial, scheduler->Decide({.trial = trial, .step = step, .value = value}));
+      }
+    }
+  }
+  const auto before = scheduler->Rungs();
+  scheduler->Apply(5, Verdict{.bracket = 1'000'000, .milestone = 1, .recorded = true});
+  scheduler->Apply(5, Verdict{.bracket = -1, .milestone = 1, .recorded = true});
+  scheduler->Apply(5, Verdict{.milestone = 0.123, .recorded = true});
+  scheduler->Apply(5, Verdict{.milestone = kNan, .recorded = true});
+  const auto after = scheduler->Rungs();
+  ASSERT_EQ(before.size(), after.size());
+  for (size_t i = 0; i < before.size(); ++i) EXPECT_EQ(before[i].recorded, after[i].recorded);
+}
+
+TEST_P(SchedulerSuite, EveryVerdictIsConsistent) {
+  const auto scheduler = Make();
+  for (const auto& entry : RandomSweep(scheduler.get(), 9).Play(3'000)) {
+    const Verdict& v = entry.verdict;
+    if (entry.kind != RandomSweep::Entry::kVerdict) continue;
+    if (v.recorded) {
+      EXPECT_GE(v.rank, 1U);
+      EXPECT_LE(v.rank, v.peers);
+      EXPECT_GT(v.milestone, 0);
+    } else {
+      EXPECT_EQ(v.milestone, 0);
+      EXPECT_EQ(v.peers, 0U);
+    }
+    if (v.reason == Reason::kBelowCutoff || v.reason == Reason::kAboveCutoff) {
+      EXPECT_TRUE(v.has_cutoff);
+    }
+    if (v.action == Action::kStop) {
+      EXPECT_TRUE(v.reason == Reason::kBelowCutoff || v.reason == Reason::kNotANumber ||
+                  v.reason == Reason::kReachedMax);
+    }
+    EXPECT_FALSE(std::isnan(v.cutoff));
+    EXPECT_FALSE(Explain(v, "loss", GetParam().goal).empty());
+  }
+}
+
+TEST_P(SchedulerSuite, ATrialIsRecordedOnceAtEachRung) {
+  const auto scheduler = Make();
+  std::set<std::pair<uint32_t, double>> seen;
+  for (const auto& entry : RandomSweep(scheduler.get(), 11).Play(3'000)) {
+    if (!entry.verdict.recorded) continue;
+    EXPECT_TRUE(seen.insert({entry.trial, entry.verdict.milestone}).second);
+  }
+}
+
+}  // namespace tunesmith
