@@ -3,6 +3,8 @@
 #include <cmath>
 #include <limits>
 
+#include "common/exact_math.h"
+
 namespace tunesmith {
 
 uint64_t Mix64(uint64_t x) {
@@ -66,7 +68,39 @@ double Rng::Normal() {
   return NormalQuantile(p);
 }
 
-double NormalCdf(double x) { return 0.5 * std::erfc(-x * 0.70710678118654752440); }
+// Hart's algorithm 5666 as given by G. West, "Better approximations to cumulative normal functions" (2005).
+double NormalCdf(double x) {
+  const double z = std::fabs(x);
+  if (std::isnan(x)) return x;
+  double tail = 0;
+  if (z <= 37) {
+    const double e = PortableExp(-0.5 * z * z);
+    if (z < 7.07106781186547) {
+      double top = 3.52624965998911e-2 * z + 0.700383064443688;
+      top = top * z + 6.37396220353165;
+      top = top * z + 33.912866078383;
+      top = top * z + 112.079291497871;
+      top = top * z + 221.213596169931;
+      top = top * z + 220.206867912376;
+      double bottom = 8.83883476483184e-2 * z + 1.75566716318264;
+      bottom = bottom * z + 16.064177579207;
+      bottom = bottom * z + 86.7807322029461;
+      bottom = bottom * z + 296.564248779674;
+      bottom = bottom * z + 637.333633378831;
+      bottom = bottom * z + 793.826512519948;
+      bottom = bottom * z + 440.413735824752;
+      tail = e * top / bottom;
+    } else {
+      tail = z + 0.65;
+      tail = z + 4 / tail;
+      tail = z + 3 / tail;
+      tail = z + 2 / tail;
+      tail = z + 1 / tail;
+      tail = e / tail / 2.506628274631;
+    }
+  }
+  return x > 0 ? 1 - tail : tail;
+}
 
 double NormalQuantile(double p) {
   if (p <= 0) return -std::numeric_limits<double>::infinity();
@@ -85,7 +119,7 @@ double NormalQuantile(double p) {
              4.2313330701600911252e1) * r + 1.0);
   }
   double r = q < 0 ? p : 1 - p;
-  r = std::sqrt(-std::log(r));
+  r = std::sqrt(-PortableLog(r));
   double value = 0;
   if (r <= 5) {
     r -= 1.6;

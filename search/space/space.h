@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "common/problem.h"
@@ -25,7 +26,7 @@ enum class Distribution : uint8_t {
   kLogUniform,   // exp(uniform[ln lo, ln hi)), lo > 0
   kQLogUniform,  // the same rounded to a multiple of q; hi inclusive
   kRandInt,      // integer in [lo, hi)
-  kQRandInt,     // integer multiple of q in [lo, hi]; with q = 1 hi is exclusive, as in Ray
+  kQRandInt,     // integer multiple of q in [lo, hi], each as likely; with q = 1 hi is exclusive, as in Ray
   kLogRandInt,   // floor(exp(uniform[ln lo, ln hi))), integer in [lo, hi)
   kQLogRandInt,  // the same rounded to a multiple of q in [lo, hi]; with q = 1 hi is exclusive
   kNormal,       // normal(mean, sd)
@@ -85,21 +86,54 @@ class Space {
   Point Sample(Rng* rng) const;
   Value SampleParameter(size_t i, Rng* rng) const;
 
-  // Number of distinct points, or nullopt if infinite or above 2^53. Grid and choice count alike.
+  // The values that parameter i can take when it is active, in order, if there are finitely many (2^53 at most).
+  // Normal ones have no end. A quantised value is the decimal number that a person would write (0.3, not 0.1 * 3).
+  std::optional<uint64_t> ValueCount(size_t i) const;
+  Value ValueAt(size_t i, uint64_t index) const;  // index < ValueCount(i)
+  // nullopt if the value is not among them. Numbers compare as SameValue does.
+  std::optional<uint64_t> IndexOf(size_t i, const Value& value) const;
+  // Whether the value lies in the set of parameter i; why_not (may be null) says what it misses.
+  bool Takes(size_t i, const Value& value, std::string* why_not) const;
+  // The nearest multiple of q, of a quantised real distribution, within the bounds.
+  double Quantise(size_t i, double x) const;
+
+  // Number of distinct points, or nullopt if infinite, above 2^53, or in a web of conditions too dense to count (then
+  // there are more than 10^5). Grid and choice count alike.
   std::optional<uint64_t> Cardinality() const;
   // Number of cells of the cross product of the `grid` parameters (1 without any; saturates at 2^62).
   uint64_t GridCells() const;
 
-  // Whether the point has exactly the active parameters and each value lies in its set.
+  // Whether the point has exactly the active parameters and each value lies in its set. why_not may be null.
   bool Contains(const Point& point, std::string* why_not) const;
 
-  // Completes a user's partial assignment (by name): given values are checked, the rest is drawn from the prior.
+  // Completes a user's partial assignment (by name): given values are checked and brought to the parameter's type (1 to
+  // 1.0), the rest is drawn from the prior so that what was given is active. Fields of the problems are the names.
   std::optional<Point> Complete(const std::vector<std::pair<std::string, Value>>& given, Rng* rng,
                                 Problems* problems) const;
 
  private:
+  // What ValueAt and IndexOf need to know of a parameter.
+  struct Values {
+    bool finite = false;
+    uint64_t count = 0;
+    int64_t first = 0;         // integers: the lowest; quantised: the lowest multiple
+    double numerator = 0;      // q = numerator / denominator where q is a short decimal number, else q / 1
+    double denominator = 1;
+    std::vector<std::pair<uint64_t, uint32_t>> by_hash;  // of options: (hash, index), sorted
+  };
+  static Values MakeValues(const Parameter& parameter);
+  double Multiple(size_t i, double k) const;  // k times q
+  bool Holds(const Condition& condition, const Point& point) const;
+  bool TryComplete(const Point& given, Rng* rng, Point* out) const;
+  uint64_t CountTree(size_t i, const std::vector<std::vector<size_t>>& children) const;
+  uint64_t CountWeb(const std::vector<size_t>& component) const;
+
   std::vector<Parameter> parameters_;
   std::vector<size_t> order_;
+  std::vector<Values> values_;
+  std::vector<std::pair<std::string, size_t>> by_name_;  // sorted
+
+  friend class SpaceBuilder;
 };
 
 }  // namespace tunesmith

@@ -36,8 +36,10 @@ std::string ValueJson(const Value& value);
 // Numbers (int64_t, double, bool as 0/1) as a double; NaN for the others.
 double ValueNumber(const Value& value);
 
-// Equal, where 1 and 1.0 are the same number.
+// Equal, where 1 and 1.0 are the same number (true is not 1), 0.0 is -0.0 and NaN is NaN.
 bool SameValue(const Value& a, const Value& b);
+
+uint64_t HashValue(const Value& value);
 
 // A hash of the active values, the same on every machine. Equal points (SameValue in every place) hash alike.
 uint64_t HashPoint(const Point& point);

@@ -1,0 +1,75 @@
+// Short ways to write parameters and spaces in tests.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "search/space/space.h"
+
+namespace tunesmith::testing_spaces {
+
+inline Condition When(std::string on, std::vector<Value> values,
+                      Condition::Op op = Condition::Op::kIn) {
+  Condition c;
+  c.on = std::move(on);
+  c.op = op;
+  c.values = std::move(values);
+  return c;
+}
+
+inline Parameter Range(std::string name, Distribution distribution, double lo, double hi,
+                       double q = 0, std::vector<Condition> when = {}) {
+  Parameter p;
+  p.name = std::move(name);
+  p.distribution = distribution;
+  p.lo = lo;
+  p.hi = hi;
+  p.q = q;
+  p.when = std::move(when);
+  return p;
+}
+
+inline Parameter Normal(std::string name, double mean, double sd, double q = 0) {
+  Parameter p;
+  p.name = std::move(name);
+  p.distribution = q > 0 ? Distribution::kQNormal : Distribution::kNormal;
+  p.mean = mean;
+  p.sd = sd;
+  p.q = q;
+  return p;
+}
+
+inline Parameter Options(std::string name, Distribution distribution, std::vector<Value> options,
+                         std::vector<Condition> when) {
+  Parameter p;
+  p.name = std::move(name);
+  p.distribution = distribution;
+  p.options = std::move(options);
+  p.when = std::move(when);
+  return p;
+}
+inline Parameter Choice(std::string name, std::vector<Value> options,
+                        std::vector<Condition> when = {}) {
+  return Options(std::move(name), Distribution::kChoice, std::move(options), std::move(when));
+}
+inline Parameter Grid(std::string name, std::vector<Value> options,
+                      std::vector<Condition> when = {}) {
+  return Options(std::move(name), Distribution::kGrid, std::move(options), std::move(when));
+}
+inline Parameter Constant(std::string name, Value value) {
+  return Options(std::move(name), Distribution::kConstant, {std::move(value)}, {});
+}
+
+// The space, which must be sound.
+inline Space Make(std::vector<Parameter> parameters) {
+  Problems problems;
+  auto space = Space::Create(std::move(parameters), &problems);
+  for (const Problem& p : problems)
+    ADD_FAILURE() << p.field << ": " << p.message << " (" << p.hint << ")";
+  return space ? std::move(*space) : Space();
+}
+
+}  // namespace tunesmith::testing_spaces
