@@ -218,7 +218,7 @@ class Trial {
     return internal::EnvironmentNumber("TUNESMITH_SEED", otherwise);
   }
   // Threads that may compute at once: the lease's, or the CPUs that this process may run on.
-  int cpus() const {
+  static int cpus() {
     cpu_set_t mine;
     CPU_ZERO(&mine);
     const int usable = sched_getaffinity(0, sizeof mine, &mine) == 0 ? CPU_COUNT(&mine) : 1;
