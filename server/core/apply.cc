@@ -1,0 +1,446 @@
+// The only mutators of durable state, one per event.
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+#include "common/check.h"
+#include "common/limits.h"
+#include "server/core/state.h"
+
+namespace tunesmith {
+
+const char* Name(SweepState state) {
+  switch (state) {
+    case SweepState::kActive: return "active";
+    case SweepState::kPaused: return "paused";
+    case SweepState::kStopping: return "stopping";
+    case SweepState::kSucceeded: return "succeeded";
+    case SweepState::kFailed: return "failed";
+    case SweepState::kCancelled: return "cancelled";
+  }
+  return "?";
+}
+
+const char* Name(TrialState state) {
+  switch (state) {
+    case TrialState::kPending: return "pending";
+    case TrialState::kRunning: return "running";
+    case TrialState::kPaused: return "paused";
+    case TrialState::kStopping: return "stopping";
+    case TrialState::kCompleted: return "completed";
+    case TrialState::kStopped: return "stopped";
+    case TrialState::kFailed: return "failed";
+    case TrialState::kCancelled: return "cancelled";
+  }
+  return "?";
+}
+
+const char* Name(AttemptState state) {
+  switch (state) {
+    case AttemptState::kStarting: return "starting";
+    case AttemptState::kRunning: return "running";
+    case AttemptState::kStopping: return "stopping";
+    case AttemptState::kSucceeded: return "succeeded";
+    case AttemptState::kFailed: return "failed";
+    case AttemptState::kLost: return "lost";
+    case AttemptState::kCancelled: return "cancelled";
+  }
+  return "?";
+}
+
+bool Better(Goal goal, double a, double b) {
+  if (std::isnan(a)) return false;
+  if (std::isnan(b)) return true;
+  return goal == Goal::kMin ? a < b : a > b;
+}
+
+namespace {
+
+constexpr size_t kChangesMax = 65'536;  // late changes kept per sweep for watchers
+
+void SetState(Sweep* sweep, uint32_t number, TrialState state) {
+  Trial& trial = sweep->trials[number];
+  --sweep->counts[static_cast<size_t>(trial.state)];
+  ++sweep->counts[static_cast<size_t>(state)];
+  trial.state = state;
+  if (state == TrialState::kPending) {
+    sweep->pending.insert(number);
+  } else {
+    sweep->pending.erase(number);
+  }
+  if (state == TrialState::kRunning || state == TrialState::kStopping) {
+    sweep->live.insert(number);
+  } else {
+    sweep->live.erase(number);
+  }
+}
+
+// Keeps at most kCurvePointsMax points, evenly thinned, the last one always there.
+void AddCurvePoint(Trial* trial, double value) {
+  std::vector<double>& curve = trial->curve;
+  const uint32_t index = trial->curve_reports++;
+  // The last point is provisional unless it fell on the stride.
+  const bool last_on_stride = index == 0 || (index - 1) % trial->curve_stride == 0;
+  if (!curve.empty() && !last_on_stride) curve.pop_back();
+  curve.push_back(value);
+  if (curve.size() > kCurvePointsMax) {
+    size_t kept = 0;
+    for (size_t i = 0; i < curve.size(); i += 2) curve[kept++] = curve[i];
+    curve.resize(kept);
+    trial->curve_stride *= 2;
+  }
+}
+
+void ConsiderBest(Sweep* sweep, uint32_t number) {
+  const Trial& trial = sweep->trials[number];
+  if (!trial.has_best || trial.state == TrialState::kFailed) return;
+  if (!sweep->best_trial || Better(sweep->spec->search.goal, trial.best_value,
+                                   sweep->trials[*sweep->best_trial].best_value)) {
+    sweep->best_trial = number;
+  }
+}
+
+void RecomputeBest(Sweep* sweep) {
+  sweep->best_trial.reset();
+  for (uint32_t i = 0; i < sweep->trials.size(); ++i) ConsiderBest(sweep, i);
+}
+
+}  // namespace
+
+struct State::Applier {
+  State* state;
+
+  Sweep& Get(SweepId id) {
+    const auto it = state->sweeps_.find(id);
+    TS_CHECK(it != state->sweeps_.end(), "event of an unknown sweep");
+    return *it->second;
+  }
+
+  Trial& Get(Sweep* sweep, uint32_t number) {
+    TS_CHECK(number < sweep->trials.size(), "event of an unknown trial");
+    return sweep->trials[number];
+  }
+
+  Attempt& Get(Sweep* sweep, const AttemptId& id) {
+    Trial& trial = Get(sweep, id.trial.number);
+    TS_CHECK(id.number >= 1 && id.number <= trial.attempts.size(), "event of an unknown attempt");
+    return trial.attempts[id.number - 1];
+  }
+
+  void Changed(Sweep* sweep) { sweep->revision = ++state->revision_; }
+
+  void Changed(Sweep* sweep, uint32_t number) {
+    Changed(sweep);
+    sweep->trials[number].revision = sweep->revision;
+    sweep->changes.emplace_back(sweep->revision, number);
+    if (sweep->changes.size() > kChangesMax) {
+      sweep->changes_floor = sweep->changes.front().first;
+      sweep->changes.pop_front();
+    }
+  }
+
+  void operator()(const SweepCreated& e) {
+    auto sweep = std::make_unique<Sweep>();
+    sweep->number = e.sweep;
+    sweep->id = e.id;
+    sweep->request_id = e.request_id;
+    sweep->spec = std::make_shared<const SweepSpec>(e.spec);
+    Problems problems;
+    auto space = Space::Create(e.spec.parameters, &problems);
+    TS_CHECK(space.has_value(), "journaled sweep with an invalid space");
+    sweep->space = std::make_shared<const Space>(std::move(*space));
+    sweep->seed = e.seed;
+    sweep->scheduler = MakeScheduler(SchedulerOptionsOf(e.spec, e.seed), &problems);
+    TS_CHECK(sweep->scheduler != nullptr, "journaled sweep with an invalid scheduler");
+    sweep->created = e.time;
+    const uint64_t cells = sweep->space->GridCells();
+    const auto trials = static_cast<uint64_t>(std::max<int64_t>(e.spec.budget.trials, 0));
+    sweep->target = static_cast<int64_t>(
+        std::min<uint64_t>(cells > 1 && e.spec.search.type != "grid" ? trials * cells : trials,
+                           static_cast<uint64_t>(kTrialsPerSweepMax)));
+    state->last_sweep_ = std::max(state->last_sweep_, e.sweep);
+    state->by_id_[e.id] = e.sweep;
+    if (!e.request_id.empty()) state->by_request_[e.request_id] = e.sweep;
+    Changed(sweep.get());
+    state->sweeps_[e.sweep] = std::move(sweep);
+  }
+
+  void operator()(const SweepChanged& e) {
+    Sweep& sweep = Get(e.sweep);
+    sweep.state = e.state;
+    sweep.becomes = e.becomes;
+    sweep.reason = e.reason;
+    if (IsTerminal(e.state)) sweep.ended = e.time;
+    Changed(&sweep);
+  }
+
+  void operator()(const SweepDeleted& e) {
+    Sweep& sweep = Get(e.sweep);
+    state->by_id_.erase(sweep.id);
+    if (!sweep.request_id.empty()) state->by_request_.erase(sweep.request_id);
+    state->sweeps_.erase(e.sweep);
+    ++state->revision_;
+  }
+
+  void operator()(const SpaceExhausted& e) {
+    Sweep& sweep = Get(e.sweep);
+    sweep.exhausted = true;
+    Changed(&sweep);
+  }
+
+  void operator()(const TrialCreated& e) {
+    Sweep& sweep = Get(e.trial.sweep);
+    TS_CHECK(e.trial.number == sweep.trials.size(), "trials are numbered without a gap");
+    Trial& trial = sweep.trials.emplace_back();
+    trial.point = e.point;
+    trial.bracket = e.bracket;
+    trial.from_user = e.from_user;
+    trial.created = e.time;
+    ++sweep.counts[static_cast<size_t>(TrialState::kPending)];
+    sweep.pending.insert(e.trial.number);
+    sweep.scheduler->AddTrial(e.trial.number, e.bracket);
+    Changed(&sweep, e.trial.number);
+  }
+
+  void operator()(const AttemptLeased& e) {
+    Sweep& sweep = Get(e.attempt.trial.sweep);
+    Trial& trial = Get(&sweep, e.attempt.trial.number);
+    TS_CHECK(trial.LiveAttempt() == nullptr, "a trial has at most one live attempt");
+    TS_CHECK(e.attempt.number == trial.attempts.size() + 1, "attempts are numbered without a gap");
+    Attempt attempt;
+    attempt.epoch = e.epoch;
+    attempt.worker = e.worker;
+    attempt.client = e.client;
+    attempt.lease_ms = e.lease_ms;
+    attempt.cpus = e.cpus;
+    attempt.gpus = static_cast<float>(e.gpus);
+    attempt.devices = e.devices;
+    attempt.start = e.time;
+    trial.attempts.push_back(std::move(attempt));
+    if (trial.started.ms == 0) trial.started = e.time;
+    SetState(&sweep, e.attempt.trial.number, TrialState::kRunning);
+    state->last_epoch_ = std::max(state->last_epoch_, e.epoch);
+    Changed(&sweep, e.attempt.trial.number);
+  }
+
+  void operator()(const AttemptRunning& e) {
+    Sweep& sweep = Get(e.attempt.trial.sweep);
+    Attempt& attempt = Get(&sweep, e.attempt);
+    if (attempt.state == AttemptState::kStarting) attempt.state = AttemptState::kRunning;
+    attempt.sequence = e.sequence;
+    sweep.start_failures_in_row = 0;
+    Changed(&sweep, e.attempt.trial.number);
+  }
+
+  void operator()(const MetricNamed& e) {
+    Sweep& sweep = Get(e.sweep);
+    TS_CHECK(e.slot == sweep.metric_names.size(), "metric slots are given without a gap");
+    sweep.metric_names.push_back(e.name);
+    if (e.name == sweep.spec->search.metric) sweep.search_slot = e.slot;
+    if (e.name == SchedulerMetric(*sweep.spec)) sweep.schedule_slot = e.slot;
+    Changed(&sweep);
+  }
+
+  void operator()(const Measured& e) {
+    Sweep& sweep = Get(e.attempt.trial.sweep);
+    const uint32_t number = e.attempt.trial.number;
+    Trial& trial = Get(&sweep, number);
+    Attempt& attempt = Get(&sweep, e.attempt);
+    attempt.sequence = e.sequence;
+    if (attempt.state == AttemptState::kStarting) attempt.state = AttemptState::kRunning;
+    sweep.start_failures_in_row = 0;
+    ++trial.measurements;
+    ++sweep.measurements;
+    trial.last_step = e.step;
+    trial.last_metrics = e.metrics;
+    for (const SlotValue& metric : e.metrics) {
+      if (!sweep.search_slot || metric.slot != *sweep.search_slot) continue;
+      trial.has_value = true;
+      trial.last_value = metric.value;
+      AddCurvePoint(&trial, metric.value);
+      if (!std::isnan(metric.value) &&
+          (!trial.has_best || Better(sweep.spec->search.goal, metric.value, trial.best_value))) {
+        trial.has_best = true;
+        trial.best_value = metric.value;
+        trial.best_step = e.step;
+        ConsiderBest(&sweep, number);
+      }
+    }
+    sweep.scheduler->Apply(number, e.verdict);
+    if (e.verdict.action == Action::kStop && trial.state == TrialState::kRunning) {
+      trial.stop_verdict = e.verdict;
+      attempt.state = AttemptState::kStopping;
+      SetState(&sweep, number, TrialState::kStopping);
+    }
+    Changed(&sweep, number);
+  }
+
+  void operator()(const TrialStopping& e) {
+    Sweep& sweep = Get(e.trial.sweep);
+    Trial& trial = Get(&sweep, e.trial.number);
+    trial.reason = e.reason;
+    if (Attempt* attempt = trial.LiveAttempt()) attempt->state = AttemptState::kStopping;
+    SetState(&sweep, e.trial.number, TrialState::kStopping);
+    Changed(&sweep, e.trial.number);
+  }
+
+  void operator()(const AttemptEnded& e) {
+    Sweep& sweep = Get(e.attempt.trial.sweep);
+    const uint32_t number = e.attempt.trial.number;
+    Trial& trial = Get(&sweep, number);
+    Attempt& attempt = Get(&sweep, e.attempt);
+    attempt.state = e.state;
+    attempt.end = e.time;
+    if (e.sequence > 0) attempt.sequence = e.sequence;
+    if (e.exit.exit_code.value_or(0) != 0 || e.exit.signal != 0 || !e.exit.reason.empty()) {
+      attempt.exit = std::make_unique<AttemptExit>(e.exit);
+    }
+    attempt.devices.shrink_to_fit();
+    if (e.state == AttemptState::kLost) {
+      ++sweep.attempts_lost;
+      if (trial.losses < UINT8_MAX) ++trial.losses;
+    }
+    if (e.state == AttemptState::kFailed) {
+      if (trial.failures < UINT8_MAX) ++trial.failures;
+      if (e.exit.start_failed) ++sweep.start_failures_in_row;
+    }
+    if (e.requeue) SetState(&sweep, number, TrialState::kPending);
+    Changed(&sweep, number);
+  }
+
+  void operator()(const TrialEnded& e) {
+    Sweep& sweep = Get(e.trial.sweep);
+    Trial& trial = Get(&sweep, e.trial.number);
+    trial.ended = e.time;
+    trial.reason = e.reason;
+    sweep.scheduler->Apply(e.trial.number, e.final_verdict);
+    sweep.scheduler->RemoveTrial(e.trial.number);
+    SetState(&sweep, e.trial.number, e.state);
+    sweep.finished.push_back(e.trial.number);
+    trial.curve.shrink_to_fit();
+    trial.attempts.shrink_to_fit();
+    trial.last_metrics.shrink_to_fit();
+    if (e.state == TrialState::kFailed && sweep.best_trial == e.trial.number) RecomputeBest(&sweep);
+    Changed(&sweep, e.trial.number);
+  }
+
+  void operator()(const WorkerRegistered& e) {
+    state->workers_[e.worker].name = e.name;
+    state->worker_by_name_[e.name] = e.worker;
+    state->last_worker_ = std::max(state->last_worker_, e.worker);
+    ++state->revision_;
+  }
+
+  void operator()(const WorkerDrained& e) {
+    WorkerIdentity& worker = state->workers_[e.worker];
+    worker.drained = e.drained && !e.quarantine;
+    worker.quarantined = e.drained && e.quarantine;
+    worker.reason = e.reason;
+    ++state->revision_;
+  }
+};
+
+void State::Apply(const Event& event) { std::visit(Applier{this}, event); }
+
+const Sweep* State::FindSweep(SweepId sweep) const {
+  const auto it = sweeps_.find(sweep);
+  return it == sweeps_.end() ? nullptr : it->second.get();
+}
+
+const Sweep* State::FindSweep(const std::string& id) const {
+  const auto it = by_id_.find(id);
+  return it == by_id_.end() ? nullptr : FindSweep(it->second);
+}
+
+const Trial* State::FindTrial(TrialId trial) const {
+  const Sweep* sweep = FindSweep(trial.sweep);
+  return sweep == nullptr ? nullptr : sweep->Find(trial.number);
+}
+
+WorkerId State::FindWorker(const std::string& name) const {
+  const auto it = worker_by_name_.find(name);
+  return it == worker_by_name_.end() ? WorkerId() : it->second;
+}
+
+SweepId State::FindRequest(const std::string& request_id) const {
+  const auto it = by_request_.find(request_id);
+  return it == by_request_.end() ? SweepId() : it->second;
+}
+
+namespace {
+
+// Order-dependent 64-bit digest.
+class Digest {
+ public:
+  void Add(uint64_t x) { hash_ = Mix64(hash_ ^ Mix64(x)); }
+  void Add(double x) { Add(std::isnan(x) ? uint64_t{0x7ff8} : std::bit_cast<uint64_t>(x)); }
+  void Add(const std::string& text) {
+    Add(text.size());
+    uint64_t word = 0;
+    for (size_t i = 0; i < text.size(); ++i) {
+      word = (word << 8U) | static_cast<unsigned char>(text[i]);
+      if (i % 8 == 7) Add(std::exchange(word, 0));
+    }
+    Add(word);
+  }
+  uint64_t value() const { return hash_; }
+
+ private:
+  uint64_t hash_ = 0x243f6a8885a308d3ULL;
+};
+
+void AddTrial(const Trial& trial, Digest* digest) {
+  digest->Add(static_cast<uint64_t>(trial.state));
+  digest->Add(HashPoint(trial.point));
+  digest->Add(static_cast<uint64_t>(trial.bracket));
+  digest->Add(static_cast<uint64_t>(trial.measurements));
+  digest->Add(static_cast<uint64_t>(trial.last_step));
+  digest->Add(trial.last_value);
+  digest->Add(trial.has_best ? trial.best_value : 0.0);
+  digest->Add(static_cast<uint64_t>(trial.ended.ms));
+  digest->Add(static_cast<uint64_t>(trial.failures) * 256 + trial.losses);
+  for (const SlotValue& metric : trial.last_metrics) {
+    digest->Add(uint64_t{metric.slot});
+    digest->Add(metric.value);
+  }
+  for (double value : trial.curve) digest->Add(value);
+  for (const Attempt& attempt : trial.attempts) {
+    digest->Add(static_cast<uint64_t>(attempt.state));
+    digest->Add(attempt.epoch.value);
+    digest->Add(attempt.worker.value);
+    digest->Add(attempt.sequence);
+    for (const std::string& device : attempt.devices) digest->Add(device);
+  }
+  digest->Add(trial.reason);
+}
+
+}  // namespace
+
+uint64_t State::Hash() const {
+  Digest digest;
+  for (const auto& [id, sweep] : sweeps_) {
+    digest.Add(id.value);
+    digest.Add(sweep->id);
+    digest.Add(static_cast<uint64_t>(sweep->state));
+    digest.Add(sweep->reason);
+    digest.Add(sweep->seed);
+    digest.Add(static_cast<uint64_t>(sweep->exhausted));
+    digest.Add(static_cast<uint64_t>(sweep->measurements));
+    for (const std::string& name : sweep->metric_names) digest.Add(name);
+    for (const Trial& trial : sweep->trials) AddTrial(trial, &digest);
+    for (uint32_t number : sweep->finished) digest.Add(uint64_t{number});
+    for (const RungStatus& rung : sweep->scheduler->Rungs()) {
+      digest.Add(rung.milestone);
+      digest.Add(uint64_t{rung.recorded});
+      digest.Add(rung.cutoff.value_or(0.0));
+    }
+  }
+  for (const auto& [id, worker] : workers_) {
+    digest.Add(id.value);
+    digest.Add(worker.name);
+    digest.Add(static_cast<uint64_t>(worker.drained) * 2 + static_cast<uint64_t>(worker.quarantined));
+  }
+  return digest.value();
+}
+
+}  // namespace tunesmith

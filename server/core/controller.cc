@@ -1,0 +1,381 @@
+#include "server/core/controller.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "common/check.h"
+#include "common/limits.h"
+#include "common/text.h"
+
+namespace tunesmith {
+
+void Controller::Step(const Command& command, uint64_t token, Time now, Output* out) {
+  now_ = std::max(now_, now);
+  out_ = out;
+  token_ = token;
+  std::visit([this](const auto& c) { Handle(c); }, command);
+  // Each round may create trials or end sweeps, which can free or fill places again.
+  while (dispatch_) {
+    dispatch_ = false;
+    Dispatch();
+  }
+  out_ = nullptr;
+}
+
+void Controller::FinishRecovery(Time now, Output* out) {
+  now_ = std::max(now_, now);
+  out_ = out;
+  token_ = 0;
+  for (const auto& [id, sweep] : state_.sweeps()) {
+    SweepWork& work = work_[id];
+    for (const Trial& trial : sweep->trials) work.points_used += trial.from_user ? 1 : 0;
+    if (IsTerminal(sweep->state)) continue;
+    Effect_(StartSearcher{id, SearcherOptionsOf(*sweep->spec, sweep->seed), sweep->space});
+    for (uint32_t i = 0; i < sweep->trials.size(); ++i) {
+      Effect_(AnnounceTrial{id, i, sweep->trials[i].point});
+    }
+    for (uint32_t number : sweep->finished) {
+      const Trial& trial = sweep->trials[number];
+      if (trial.state == TrialState::kCancelled) {
+        Effect_(ForgetTrial{id, number});
+      } else {
+        Effect_(ObserveTrial{id, ObservationOf(trial, number)});
+      }
+    }
+    for (uint32_t number : sweep->live) {
+      const Attempt* attempt = sweep->trials[number].LiveAttempt();
+      TS_CHECK(attempt != nullptr, "a live trial has a live attempt");
+      const AttemptId attempt_id{{id, number}, static_cast<uint32_t>(sweep->trials[number].attempts.size())};
+      if (!attempt->worker) {
+        work.ask_deadlines[number] = now_ + Milliseconds(attempt->lease_ms);
+        continue;
+      }
+      LiveWorker& worker = live_[attempt->worker];
+      worker.last_seen = now_;
+      worker.attempts[attempt_id] = attempt->sequence;
+    }
+  }
+  dispatch_ = true;
+  while (dispatch_) {
+    dispatch_ = false;
+    Dispatch();
+  }
+  out_ = nullptr;
+}
+
+void Controller::Emit(Event event) {
+  state_.Apply(event);
+  out_->events.push_back(std::move(event));
+}
+
+void Controller::AnswerTo(uint64_t token, Reply reply) {
+  if (token != 0) out_->replies.emplace_back(token, std::move(reply));
+}
+
+void Controller::Answer(Reply reply) { AnswerTo(std::exchange(token_, 0), std::move(reply)); }
+
+void Controller::Refuse(Status status, std::string reason, Problems problems) {
+  Reply reply;
+  reply.status = std::move(status);
+  reply.reason = std::move(reason);
+  reply.problems = std::move(problems);
+  Answer(std::move(reply));
+}
+
+const Sweep* Controller::NeedSweep(SweepId id) {
+  const Sweep* sweep = state_.FindSweep(id);
+  if (sweep == nullptr) Refuse(NotFound("no such sweep"), "SWEEP_NOT_FOUND");
+  return sweep;
+}
+
+bool Controller::IsCurrent(const AttemptRef& ref) const {
+  const Trial* trial = state_.FindTrial(ref.attempt.trial);
+  if (trial == nullptr || trial->attempts.size() != ref.attempt.number) return false;
+  const Attempt* attempt = trial->LiveAttempt();
+  return attempt != nullptr && attempt->epoch == ref.epoch;
+}
+
+Observation ObservationOf(const Trial& trial, uint32_t number) {
+  Observation observation;
+  observation.trial = number;
+  observation.outcome = trial.state == TrialState::kCompleted ? Outcome::kCompleted
+                        : trial.state == TrialState::kStopped ? Outcome::kStopped
+                                                              : Outcome::kFailed;
+  observation.value = trial.has_value ? trial.last_value : std::nan("");
+  observation.step = trial.last_step;
+  return observation;
+}
+
+// --- trials
+
+Verdict Controller::Measure(const AttemptRef& ref, uint64_t sequence, int64_t step,
+                            const std::vector<NamedMetric>& metrics, const std::string& checkpoint, Time time) {
+  const TrialId id = ref.attempt.trial;
+  const Sweep& sweep = *state_.FindSweep(id.sweep);
+  const Trial& trial = *sweep.Find(id.number);
+  Measured event;
+  event.attempt = ref.attempt;
+  event.sequence = sequence;
+  event.step = step > 0 ? step : trial.last_step + 1;
+  event.time = time;
+  event.checkpoint = checkpoint;
+  event.metrics.reserve(metrics.size());
+  for (const NamedMetric& metric : metrics) {
+    const auto& names = sweep.metric_names;
+    auto slot = static_cast<uint32_t>(std::find(names.begin(), names.end(), metric.name) - names.begin());
+    if (slot == names.size()) {
+      if (slot >= kMetricsPerSweepMax) continue;
+      Emit(MetricNamed{id.sweep, slot, metric.name});
+    }
+    event.metrics.push_back({slot, metric.value});
+  }
+  TrialReport report{id.number, event.step, std::nullopt};
+  for (const SlotValue& metric : event.metrics) {
+    if (sweep.schedule_slot && metric.slot == *sweep.schedule_slot) report.value = metric.value;
+  }
+  // A trial that is being stopped already is recorded, not judged again.
+  if (trial.state == TrialState::kRunning) event.verdict = sweep.scheduler->Decide(report);
+  const Verdict verdict = event.verdict;
+  Emit(std::move(event));
+  return verdict;
+}
+
+void Controller::EndTrial(const Sweep& sweep, uint32_t number, TrialState end, const std::string& reason) {
+  const Trial& trial = *sweep.Find(number);
+  TrialEnded event;
+  event.trial = {sweep.number, number};
+  event.state = end;
+  event.reason = reason;
+  event.time = now_;
+  if ((end == TrialState::kCompleted || end == TrialState::kStopped) && trial.measurements > 0) {
+    TrialReport last{number, trial.last_step, std::nullopt};
+    for (const SlotValue& metric : trial.last_metrics) {
+      if (sweep.schedule_slot && metric.slot == *sweep.schedule_slot) last.value = metric.value;
+    }
+    event.final_verdict = sweep.scheduler->DecideFinal(last);
+  }
+  const SweepId id = sweep.number;
+  Emit(std::move(event));
+  work_[id].ask_deadlines.erase(number);
+  if (end == TrialState::kCancelled) {
+    Effect_(ForgetTrial{id, number});
+  } else {
+    Effect_(ObserveTrial{id, ObservationOf(*sweep.Find(number), number)});
+  }
+  dispatch_ = true;
+  const int64_t failures = sweep.spec->budget.failures;
+  const int64_t failed = sweep.counts[static_cast<size_t>(TrialState::kFailed)];
+  if (end == TrialState::kFailed && failures > 0 && failed >= failures && sweep.state < SweepState::kStopping) {
+    BeginStop(sweep, SweepState::kFailed,
+              std::to_string(failed) + " trials failed, which is as many as budget.failures allows; the last one: " +
+                  reason);
+  }
+  MaybeFinishSweep(id);
+}
+
+namespace {
+
+// "exit code 1", "killed by signal 9 (out of memory)", with the daemon's own words.
+std::string DescribeExit(const AttemptExit& exit) {
+  std::string text;
+  if (exit.start_failed) {
+    text = "could not be started";
+  } else if (exit.signal != 0) {
+    text = "killed by signal " + std::to_string(exit.signal);
+  } else {
+    text = "exit code " + std::to_string(exit.exit_code.value_or(0));
+  }
+  if (exit.out_of_memory) text += " (out of memory)";
+  if (!exit.reason.empty()) text += ": " + exit.reason;
+  return text;
+}
+
+}  // namespace
+
+void Controller::FinishAttempt(const AttemptRef& ref, uint64_t sequence, const AttemptExit& exit, Time time) {
+  const TrialId id = ref.attempt.trial;
+  const Sweep& sweep = *state_.FindSweep(id.sweep);
+  const uint32_t number = id.number;
+  const Trial& trial = *sweep.Find(number);
+  ReleasePlace(trial.attempts.back(), ref.attempt);
+  dispatch_ = true;
+
+  AttemptEnded event;
+  event.attempt = ref.attempt;
+  event.sequence = sequence;
+  event.exit = exit;
+  event.time = time;
+
+  if (trial.state == TrialState::kStopping) {
+    // Decided before: how the processes ended does not matter any more.
+    const bool by_scheduler = trial.stop_verdict.action == Action::kStop;
+    const bool reached_max = trial.stop_verdict.reason == Reason::kReachedMax;
+    event.state = exit.lost ? AttemptState::kLost : AttemptState::kCancelled;
+    if (by_scheduler && reached_max) event.state = AttemptState::kSucceeded;
+    const std::string reason =
+        by_scheduler ? Explain(trial.stop_verdict, SchedulerMetric(*sweep.spec), sweep.spec->scheduler.goal)
+                     : trial.reason;
+    const TrialState end = !by_scheduler ? TrialState::kCancelled
+                           : reached_max ? TrialState::kCompleted
+                                         : TrialState::kStopped;
+    Emit(std::move(event));
+    EndTrial(sweep, number, end, reason);
+    return;
+  }
+
+  const bool active = sweep.state == SweepState::kActive || sweep.state == SweepState::kPaused;
+  if (exit.lost) {
+    event.state = AttemptState::kLost;
+    event.requeue = active && trial.losses < sweep.spec->retry.lost;
+    const bool requeue = event.requeue;
+    Emit(std::move(event));
+    if (!requeue) {
+      EndTrial(sweep, number, TrialState::kFailed,
+               "lost " + std::to_string(trial.losses) + " times by machine trouble: " + exit.reason);
+    }
+    return;
+  }
+
+  const bool succeeded = !exit.start_failed && exit.signal == 0 && exit.exit_code.value_or(0) == 0 &&
+                         !exit.out_of_memory;
+  if (succeeded && trial.has_value) {
+    event.state = AttemptState::kSucceeded;
+    Emit(std::move(event));
+    EndTrial(sweep, number, TrialState::kCompleted, "");
+    return;
+  }
+
+  event.state = AttemptState::kFailed;
+  event.requeue = active && !succeeded && trial.failures < sweep.spec->retry.failed;
+  const bool requeue = event.requeue;
+  Emit(std::move(event));
+  if (requeue) return;
+  std::string reason = DescribeExit(exit);
+  if (succeeded) {
+    reason = "ended well but never reported " + sweep.spec->search.metric;
+    if (!exit.reason.empty()) reason += ": " + exit.reason;
+    if (!sweep.metric_names.empty()) reason += " (it reported " + Join(sweep.metric_names, ", ") + ")";
+  }
+  EndTrial(sweep, number, TrialState::kFailed, reason);
+  constexpr uint32_t kStartFailuresInRowMax = 5;
+  const Sweep* left = state_.FindSweep(id.sweep);
+  if (left != nullptr && left->start_failures_in_row >= kStartFailuresInRowMax && left->state < SweepState::kStopping) {
+    BeginStop(*left, SweepState::kFailed,
+              "the first " + std::to_string(left->start_failures_in_row) + " attempts in a row could not be started: " +
+                  exit.reason);
+  }
+}
+
+void Controller::LoseAttempt(const AttemptRef& ref, const std::string& why) {
+  AttemptExit exit;
+  exit.lost = true;
+  exit.reason = why;
+  FinishAttempt(ref, 0, exit, now_);
+}
+
+void Controller::StopOneTrial(const Sweep& sweep, uint32_t number, const std::string& reason) {
+  const Trial& trial = *sweep.Find(number);
+  if (IsTerminal(trial.state) || trial.state == TrialState::kStopping) return;
+  const Attempt* attempt = trial.LiveAttempt();
+  if (attempt == nullptr) {
+    EndTrial(sweep, number, TrialState::kCancelled, reason);
+    return;
+  }
+  const AttemptRef ref{{{sweep.number, number}, static_cast<uint32_t>(trial.attempts.size())}, attempt->epoch};
+  const WorkerId worker = attempt->worker;
+  Emit(TrialStopping{ref.attempt.trial, reason, now_});
+  if (!worker) return;  // the client learns it at its next call
+  const auto live = live_.find(worker);
+  if (live != live_.end() && live->second.session) Effect_(SendStop{live->second.session, ref, reason, false});
+}
+
+// --- sweeps
+
+void Controller::BeginStop(const Sweep& sweep, SweepState end, const std::string& reason) {
+  if (sweep.state >= SweepState::kStopping) return;
+  const SweepId id = sweep.number;
+  Emit(SweepChanged{id, SweepState::kStopping, end, reason, now_});
+  std::vector<uint32_t> numbers(sweep.pending.begin(), sweep.pending.end());
+  numbers.insert(numbers.end(), sweep.live.begin(), sweep.live.end());
+  for (uint32_t number : numbers) StopOneTrial(sweep, number, reason);
+  MaybeFinishSweep(id);
+}
+
+void Controller::MaybeFinishSweep(SweepId id) {
+  const Sweep* sweep = state_.FindSweep(id);
+  if (sweep == nullptr || IsTerminal(sweep->state)) return;
+  if (!sweep->pending.empty() || !sweep->live.empty()) return;
+  SweepWork& work = work_[id];
+  SweepChanged event{id, SweepState::kSucceeded, SweepState::kSucceeded, "", now_};
+  if (sweep->state == SweepState::kStopping) {
+    event.state = event.becomes = sweep->becomes;
+    event.reason = sweep->reason;
+  } else {
+    if (Creatable(*sweep) > 0 || work.suggestions_outstanding > 0) return;
+    event.reason = sweep->exhausted && static_cast<int64_t>(sweep->trials.size()) < sweep->target
+                       ? "the search space is exhausted: every point has been tried"
+                       : "all " + std::to_string(sweep->trials.size()) + " trials have ended";
+  }
+  Emit(std::move(event));
+  Effect_(DropSearcher{id});
+  for (const Ask& ask : work.asks) {
+    Reply reply;
+    reply.finished = true;
+    reply.text = "the sweep has ended";
+    AnswerTo(ask.token, std::move(reply));
+  }
+  work.asks.clear();
+  if (work.delete_when_ended) DropSweep(id);
+}
+
+void Controller::DropSweep(SweepId id) {
+  Emit(SweepDeleted{id});
+  Effect_(DropSearcher{id});
+  Effect_(DeleteLogs{id});
+  work_.erase(id);
+}
+
+std::string Controller::CheckInvariants() const {
+  std::map<std::pair<WorkerId, std::string>, double> device_use;
+  std::map<WorkerId, int32_t> cpu_use;
+  for (const auto& [id, sweep] : state_.sweeps()) {
+    int64_t counts[kTrialStates] = {};
+    for (uint32_t i = 0; i < sweep->trials.size(); ++i) {
+      const Trial& trial = sweep->trials[i];
+      ++counts[static_cast<size_t>(trial.state)];
+      size_t live = 0;
+      LeaseEpoch last;
+      for (const Attempt& attempt : trial.attempts) {
+        if (!(attempt.epoch > last)) return "lease epochs of a trial do not grow";
+        last = attempt.epoch;
+        if (IsTerminal(attempt.state)) continue;
+        ++live;
+        if (!attempt.worker) continue;
+        cpu_use[attempt.worker] += attempt.cpus;
+        for (const std::string& device : attempt.devices) {
+          device_use[{attempt.worker, device}] += attempt.gpus >= 1 ? 1 : attempt.gpus;
+        }
+      }
+      if (live > 1) return "a trial has two live attempts";
+      const bool should_live = trial.state == TrialState::kRunning || trial.state == TrialState::kStopping;
+      if (should_live != (live == 1)) return "a trial's state and its attempts disagree";
+      if (sweep->live.count(i) != live) return "the set of live trials is wrong";
+      if ((trial.state == TrialState::kPending) != (sweep->pending.count(i) == 1)) return "the pending set is wrong";
+    }
+    for (size_t s = 0; s < kTrialStates; ++s) {
+      if (counts[s] != sweep->counts[s]) return "the counts of trial states are wrong";
+    }
+    if (static_cast<int64_t>(sweep->trials.size()) > sweep->target) return "more trials than the budget";
+  }
+  for (const auto& [device, used] : device_use) {
+    if (used > 1 + 1e-6) return "a device is leased twice: " + device.second;
+  }
+  for (const auto& [id, worker] : live_) {
+    const auto it = cpu_use.find(id);
+    const int32_t used = it == cpu_use.end() ? 0 : it->second;
+    if (worker.session && worker.cpus_used != used) return "a worker's used CPUs are wrong";
+  }
+  return "";
+}
+
+}  // namespace tunesmith

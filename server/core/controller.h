@@ -1,0 +1,156 @@
+// The controller as a pure state machine: Step(command, now) -> {events, effects, replies}. No clock, no I/O, no
+// threads. The caller makes the events durable BEFORE any effect or reply of the same step leaves.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/time.h"
+#include "server/core/command.h"
+#include "server/core/effect.h"
+#include "server/core/event.h"
+#include "server/core/state.h"
+
+namespace tunesmith {
+
+// What a step did. Cleared and filled again by the caller's loop.
+struct Output {
+  std::vector<Event> events;
+  std::vector<Effect> effects;
+  std::vector<std::pair<uint64_t, Reply>> replies;  // (token of the command, answer)
+};
+
+// A connected (or lately connected) daemon. Forgotten by a restart of the controller.
+struct LiveWorker {
+  SessionId session;          // none while disconnected
+  WorkerHello info;
+  Time connected;
+  Time last_seen;
+  bool draining = false;      // the daemon is going away
+  int32_t cpus_used = 0;
+  std::vector<double> device_used;           // by index into info.devices
+  // Leased to it, each with the last sequence seen (log chunks included, which are not journaled).
+  std::map<AttemptId, uint64_t> attempts;
+  uint32_t start_failures_in_row = 0;
+};
+
+struct ControllerOptions {
+  int64_t lease_ms = 20'000;
+};
+
+// Loop thread only.
+class Controller {
+ public:
+  explicit Controller(ControllerOptions options = {}) : options_(options) {}
+
+  // Recovery: replays one journaled event. Call FinishRecovery once after the last.
+  void Replay(const Event& event) { state_.Apply(event); }
+  // Rebuilds what the journal does not hold: searchers are started and told the history, leases get a new term.
+  void FinishRecovery(Time now, Output* out);
+
+  // `token` is not 0 if somebody waits for an answer; exactly one reply with it is given, now or in a later step.
+  // `now` never goes back (earlier times are taken as the latest one seen).
+  void Step(const Command& command, uint64_t token, Time now, Output* out);
+
+  const State& state() const { return state_; }
+  const std::map<WorkerId, LiveWorker>& live_workers() const { return live_; }
+  // Why trials are left and none runs, in words; "" if some run or nothing is left.
+  std::string WaitingReason(const Sweep& sweep) const;
+  // Grows when a worker comes, goes or changes.
+  uint64_t topology() const { return topology_; }
+  // Records that carried a stale epoch.
+  uint64_t stale_records() const { return stale_records_; }
+  // "" if all invariants hold, else the first that does not.
+  std::string CheckInvariants() const;
+
+ private:
+  struct Ask {
+    uint64_t token = 0;
+    std::string client_id;
+    int32_t count = 1;
+    int64_t lease_ms = 0;
+  };
+  // Of one sweep; not durable.
+  struct SweepWork {
+    uint32_t suggestions_outstanding = 0;  // requested and not yet answered
+    size_t points_used = 0;                // user's points turned into trials
+    std::deque<Ask> asks;
+    std::map<uint32_t, Time> ask_deadlines;  // trial -> end of its client's lease
+    bool delete_when_ended = false;
+  };
+
+  // --- one per command (sweep_commands.cc, worker_commands.cc, ask_commands.cc)
+  void Handle(const CreateSweep& command);
+  void Handle(const ControlSweep& command);
+  void Handle(const StopTrial& command);
+  void Handle(const SuggestionReady& command);
+  void Handle(const WorkerConnected& command);
+  void Handle(const WorkerDisconnected& command);
+  void Handle(const WorkerHeartbeat& command);
+  void Handle(const WorkerRecords& command);
+  void Handle(const DrainWorker& command);
+  void Handle(const AskTrials& command);
+  void Handle(const ReportTrial& command);
+  void Handle(const RenewTrial& command);
+  void Handle(const CompleteTrial& command);
+  void Handle(const Tick& command);
+
+  // --- lifecycle
+  void Emit(Event event);
+  void Effect_(Effect effect) { out_->effects.push_back(std::move(effect)); }
+  void Answer(Reply reply);
+  void Refuse(Status status, std::string reason, Problems problems = {});
+  void AnswerTo(uint64_t token, Reply reply);
+  const Sweep* NeedSweep(SweepId id);        // refuses with SWEEP_NOT_FOUND
+  void BeginStop(const Sweep& sweep, SweepState end, const std::string& reason);
+  void StopOneTrial(const Sweep& sweep, uint32_t number, const std::string& reason);
+  void EndTrial(const Sweep& sweep, uint32_t number, TrialState state, const std::string& reason);
+  // The processes of the live attempt are gone: what becomes of the trial.
+  void FinishAttempt(const AttemptRef& ref, uint64_t sequence, const AttemptExit& exit, Time time);
+  void LoseAttempt(const AttemptRef& ref, const std::string& why);
+  void MaybeFinishSweep(SweepId sweep);
+  void DropSweep(SweepId sweep);
+  // Records one measurement and gives the verdict.
+  Verdict Measure(const AttemptRef& ref, uint64_t sequence, int64_t step, const std::vector<NamedMetric>& metrics,
+                  const std::string& checkpoint, Time time);
+  bool IsCurrent(const AttemptRef& ref) const;
+  void HandleRecord(SessionId session, const WorkerRecord& record);
+  Time Clamp(Time reported, const AttemptRef& ref) const;
+  void ReleasePlace(const Attempt& attempt, const AttemptId& id);
+  void OccupyPlace(LiveWorker* worker, const Attempt& attempt);
+
+  // --- placement (placement.cc)
+  void Dispatch();
+  bool DispatchOne(const Sweep& sweep);
+  void ServeAsks(const Sweep& sweep);
+  void RequestSuggestions(const Sweep& sweep, int64_t wanted);
+  int64_t Creatable(const Sweep& sweep) const;  // trials that may still be created
+  void CreateUserPoints(const Sweep& sweep);
+  // The first worker with room, and its devices; nullptr if none.
+  LiveWorker* FindPlace(const Sweep& sweep, WorkerId* id, std::vector<size_t>* devices);
+  int64_t FreePlaces(const Sweep& sweep) const;
+  double GpusFor(const Sweep& sweep) const;  // after gpus_optional
+  bool Accepts(WorkerId id, const LiveWorker& worker) const;
+  void Lease(const Sweep& sweep, uint32_t trial, WorkerId worker, LiveWorker* live, const std::vector<size_t>& devices);
+  void MaybeQuarantine(WorkerId id, LiveWorker* worker, const Sweep& sweep, const AttemptExit& exit);
+
+  ControllerOptions options_;
+  State state_;
+  std::map<WorkerId, LiveWorker> live_;
+  std::map<SessionId, WorkerId> sessions_;
+  std::map<SweepId, SweepWork> work_;
+  Time now_;
+  Output* out_ = nullptr;     // of the step in progress
+  uint64_t token_ = 0;        // of the step in progress
+  bool dispatch_ = false;     // something may have become placeable
+  uint64_t stale_records_ = 0;
+  uint64_t topology_ = 0;
+};
+
+}  // namespace tunesmith

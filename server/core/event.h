@@ -1,0 +1,126 @@
+// What has happened: the journaled facts. State::Apply(event) is the only thing that changes durable state, so the
+// journal is the state. Facts, not intentions: parameters as suggested, verdicts with their reasons, leases.
+#pragma once
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "server/core/types.h"
+#include "spec/sweep_spec.h"
+
+namespace tunesmith {
+
+struct SweepCreated {
+  SweepId sweep;
+  std::string id;          // "digits", "digits-2"
+  std::string request_id;
+  SweepSpec spec;
+  uint64_t seed = 0;       // the spec's, or drawn at the edge
+  Time time;
+};
+
+struct SweepChanged {
+  SweepId sweep;
+  SweepState state = SweepState::kActive;
+  // With kStopping: what it becomes once all its trials have ended.
+  SweepState becomes = SweepState::kCancelled;
+  std::string reason;
+  Time time;
+};
+
+struct SweepDeleted {
+  SweepId sweep;
+};
+
+// The searcher has no further point.
+struct SpaceExhausted {
+  SweepId sweep;
+};
+
+struct TrialCreated {
+  TrialId trial;
+  Point point;
+  int32_t bracket = 0;
+  bool from_user = false;
+  Time time;
+};
+
+// A trial got a place: a new attempt with a new epoch.
+struct AttemptLeased {
+  AttemptId attempt;
+  LeaseEpoch epoch;
+  WorkerId worker;                    // none for ask/tell
+  std::string client;                 // ask/tell: who asked
+  int64_t lease_ms = 0;               // ask/tell: how long without a sign of life
+  int32_t cpus = 0;
+  double gpus = 0;
+  std::vector<std::string> devices;   // UUIDs
+  Time time;
+};
+
+struct AttemptRunning {
+  AttemptId attempt;
+  uint64_t sequence = 0;
+  Time time;
+};
+
+// A metric name appeared for the first time in a sweep.
+struct MetricNamed {
+  SweepId sweep;
+  uint32_t slot = 0;
+  std::string name;
+};
+
+struct Measured {
+  AttemptId attempt;
+  uint64_t sequence = 0;
+  int64_t step = 0;
+  Time time;
+  std::vector<SlotValue> metrics;
+  std::string checkpoint;
+  Verdict verdict;
+};
+
+// Somebody other than the scheduler decided that the trial ends (a user, a budget). Its processes may still run.
+struct TrialStopping {
+  TrialId trial;
+  std::string reason;
+  Time time;
+};
+
+struct AttemptEnded {
+  AttemptId attempt;
+  uint64_t sequence = 0;   // 0: the controller found it lost
+  AttemptState state = AttemptState::kSucceeded;
+  AttemptExit exit;
+  bool requeue = false;    // the trial waits for a new place
+  Time time;
+};
+
+struct TrialEnded {
+  TrialId trial;
+  TrialState state = TrialState::kCompleted;
+  std::string reason;
+  Verdict final_verdict;   // what the scheduler recorded of the last report
+  Time time;
+};
+
+// A daemon's name got its number.
+struct WorkerRegistered {
+  WorkerId worker;
+  std::string name;
+};
+
+struct WorkerDrained {
+  WorkerId worker;
+  bool drained = true;        // false: a drain or quarantine has ended
+  bool quarantine = false;
+  std::string reason;
+};
+
+using Event = std::variant<SweepCreated, SweepChanged, SweepDeleted, SpaceExhausted, TrialCreated, AttemptLeased,
+                           AttemptRunning, MetricNamed, Measured, TrialStopping, AttemptEnded, TrialEnded,
+                           WorkerRegistered, WorkerDrained>;
+
+}  // namespace tunesmith

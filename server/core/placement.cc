@@ -1,0 +1,222 @@
+// Who runs where: trials to places, fairly among sweeps; and how many points to ask the searchers for.
+#include <algorithm>
+#include <cmath>
+
+#include "common/check.h"
+#include "common/limits.h"
+#include "server/core/controller.h"
+
+namespace tunesmith {
+
+namespace {
+
+constexpr double kShareSlack = 1e-6;  // shares such as 0.1 do not add up exactly
+
+// Devices of the worker that can take `gpus`; empty if they do not fit. Fractions go to the fullest device that has
+// room, so that whole devices stay free.
+std::vector<size_t> FitDevices(const LiveWorker& worker, double gpus) {
+  std::vector<size_t> devices;
+  if (gpus < 1) {
+    size_t best = worker.device_used.size();
+    for (size_t i = 0; i < worker.device_used.size(); ++i) {
+      if (worker.device_used[i] + gpus > 1 + kShareSlack) continue;
+      if (best == worker.device_used.size() || worker.device_used[i] > worker.device_used[best]) best = i;
+    }
+    if (best < worker.device_used.size()) devices.push_back(best);
+    return devices;
+  }
+  const auto wanted = static_cast<size_t>(std::lround(gpus));
+  for (size_t i = 0; i < worker.device_used.size() && devices.size() < wanted; ++i) {
+    if (worker.device_used[i] < kShareSlack) devices.push_back(i);
+  }
+  if (devices.size() < wanted) devices.clear();
+  return devices;
+}
+
+// How many more attempts with `gpus` each the worker's devices can take.
+int64_t DevicePlaces(const LiveWorker& worker, double gpus) {
+  double places = 0;
+  for (double used : worker.device_used) {
+    places += gpus < 1 ? std::floor((1 - used + kShareSlack) / gpus) : (used < kShareSlack ? 1 : 0);
+  }
+  return static_cast<int64_t>(gpus < 1 ? places : std::floor(places / std::lround(gpus)));
+}
+
+}  // namespace
+
+bool Controller::Accepts(WorkerId id, const LiveWorker& worker) const {
+  if (!worker.session || worker.draining) return false;
+  const WorkerIdentity& identity = state_.workers().at(id);
+  return !identity.drained && !identity.quarantined;
+}
+
+double Controller::GpusFor(const Sweep& sweep) const {
+  const ResourceSpec& resources = sweep.spec->resources;
+  if (resources.gpus <= 0 || !resources.gpus_optional) return resources.gpus;
+  const bool any = std::any_of(live_.begin(), live_.end(), [&](const auto& worker) {
+    return Accepts(worker.first, worker.second) && !worker.second.info.devices.empty();
+  });
+  return any ? resources.gpus : 0;
+}
+
+int64_t Controller::FreePlaces(const Sweep& sweep) const {
+  const double gpus = GpusFor(sweep);
+  const int32_t cpus = sweep.spec->resources.cpus;
+  int64_t places = 0;
+  for (const auto& [id, worker] : live_) {
+    if (!Accepts(id, worker)) continue;
+    int64_t here = std::max(0, worker.info.cpus - worker.cpus_used) / std::max(1, cpus);
+    if (cpus == 0) here = INT32_MAX;
+    if (gpus > 0) here = std::min(here, DevicePlaces(worker, gpus));
+    places += here;
+  }
+  return places;
+}
+
+LiveWorker* Controller::FindPlace(const Sweep& sweep, WorkerId* id, std::vector<size_t>* devices) {
+  const double gpus = GpusFor(sweep);
+  for (auto& [worker_id, worker] : live_) {
+    if (!Accepts(worker_id, worker)) continue;
+    if (worker.info.cpus - worker.cpus_used < sweep.spec->resources.cpus) continue;
+    devices->clear();
+    if (gpus > 0) {
+      *devices = FitDevices(worker, gpus);
+      if (devices->empty()) continue;
+    }
+    *id = worker_id;
+    return &worker;
+  }
+  return nullptr;
+}
+
+int64_t Controller::Creatable(const Sweep& sweep) const {
+  if (sweep.exhausted || sweep.state >= SweepState::kStopping) return 0;
+  const auto work = work_.find(sweep.number);
+  const int64_t outstanding = work == work_.end() ? 0 : work->second.suggestions_outstanding;
+  return std::max<int64_t>(0, sweep.target - static_cast<int64_t>(sweep.trials.size()) - outstanding);
+}
+
+void Controller::CreateUserPoints(const Sweep& sweep) {
+  SweepWork& work = work_[sweep.number];
+  const auto& points = sweep.spec->points;
+  // All of them at once, before the first suggestion: their numbers come first.
+  while (work.points_used < points.size() && Creatable(sweep) > 0) {
+    const auto number = static_cast<uint32_t>(sweep.trials.size());
+    constexpr uint64_t kStreamUserPoint = 0x706f696e74;
+    Rng rng = Rng::ForLabels({sweep.seed, number, kStreamUserPoint});
+    Problems problems;
+    auto point = sweep.space->Complete(points[work.points_used++], &rng, &problems);
+    if (!point) continue;  // Validate has refused such specs
+    Effect_(AnnounceTrial{sweep.number, number, *point});
+    Emit(TrialCreated{{sweep.number, number}, std::move(*point), sweep.scheduler->BracketFor(number), true, now_});
+  }
+}
+
+void Controller::RequestSuggestions(const Sweep& sweep, int64_t wanted) {
+  SweepWork& work = work_[sweep.number];
+  // Asked for but not yet answered ones count.
+  wanted = std::min(wanted - work.suggestions_outstanding, Creatable(sweep));
+  for (; wanted > 0; --wanted) {
+    const auto number = static_cast<uint32_t>(sweep.trials.size() + work.suggestions_outstanding);
+    ++work.suggestions_outstanding;
+    Effect_(RequestSuggestion{sweep.number, number});
+  }
+}
+
+void Controller::Lease(const Sweep& sweep, uint32_t number, WorkerId id, LiveWorker* worker,
+                       const std::vector<size_t>& devices) {
+  const Trial& trial = sweep.trials[number];
+  AttemptLeased event;
+  event.attempt = {{sweep.number, number}, static_cast<uint32_t>(trial.attempts.size()) + 1};
+  event.epoch = state_.next_epoch();
+  event.worker = id;
+  event.cpus = sweep.spec->resources.cpus;
+  event.gpus = devices.empty() ? 0 : sweep.spec->resources.gpus;
+  for (const size_t device : devices) event.devices.push_back(worker->info.devices[device].uuid);
+  event.time = now_;
+  const AttemptRef ref{event.attempt, event.epoch};
+  Emit(std::move(event));
+  const Attempt& attempt = trial.attempts.back();
+  OccupyPlace(worker, attempt);
+  worker->attempts[ref.attempt] = 0;
+  SendAssign assign;
+  assign.session = worker->session;
+  assign.ref = ref;
+  assign.spec = sweep.spec;
+  assign.sweep_id = sweep.id;
+  assign.point = trial.point;
+  assign.seed = Mix64(sweep.seed ^ Mix64(number));
+  assign.devices = attempt.devices;
+  assign.resume = ref.attempt.number > 1;
+  Effect_(std::move(assign));
+}
+
+bool Controller::DispatchOne(const Sweep& sweep) {
+  if (sweep.state != SweepState::kActive || sweep.spec->ask_tell || sweep.pending.empty()) return false;
+  const int32_t parallel = sweep.spec->budget.max_parallel;
+  if (parallel > 0 && sweep.live.size() >= static_cast<size_t>(parallel)) return false;
+  WorkerId id;
+  std::vector<size_t> devices;
+  LiveWorker* worker = FindPlace(sweep, &id, &devices);
+  if (worker == nullptr) return false;
+  Lease(sweep, *sweep.pending.begin(), id, worker, devices);
+  return true;
+}
+
+void Controller::Dispatch() {
+  std::vector<const Sweep*> active;
+  for (const auto& [id, sweep] : state_.sweeps()) {
+    if (sweep->state == SweepState::kActive) active.push_back(sweep.get());
+  }
+  for (const Sweep* sweep : active) CreateUserPoints(*sweep);
+  // Fair share: the next place goes to the sweep that runs the fewest trials; among equals to the older one.
+  std::vector<const Sweep*> waiting = active;
+  while (!waiting.empty()) {
+    const auto next = std::min_element(waiting.begin(), waiting.end(), [](const Sweep* a, const Sweep* b) {
+      return a->live.size() < b->live.size();
+    });
+    if (!DispatchOne(**next)) waiting.erase(next);
+  }
+  for (const Sweep* sweep : active) {
+    if (sweep->spec->ask_tell) {
+      ServeAsks(*sweep);
+      continue;
+    }
+    int64_t places = FreePlaces(*sweep);
+    const int32_t parallel = sweep->spec->budget.max_parallel;
+    if (parallel > 0) places = std::min<int64_t>(places, parallel - static_cast<int64_t>(sweep->live.size()));
+    RequestSuggestions(*sweep, places - static_cast<int64_t>(sweep->pending.size()));
+  }
+}
+
+std::string Controller::WaitingReason(const Sweep& sweep) const {
+  if (IsTerminal(sweep.state) || !sweep.live.empty()) return "";
+  if (sweep.state == SweepState::kPaused) return "the sweep is paused";
+  if (sweep.spec->ask_tell) return "waiting for a client to ask for a trial";
+  const auto connected =
+      std::count_if(live_.begin(), live_.end(), [](const auto& w) { return static_cast<bool>(w.second.session); });
+  if (connected == 0) return "no worker is connected";
+  if (std::none_of(live_.begin(), live_.end(), [&](const auto& w) { return Accepts(w.first, w.second); })) {
+    return "every connected worker is draining or quarantined";
+  }
+  const double gpus = GpusFor(sweep);
+  int32_t cpus_most = 0;
+  size_t devices_most = 0;
+  for (const auto& [id, worker] : live_) {
+    if (!Accepts(id, worker)) continue;
+    cpus_most = std::max(cpus_most, worker.info.cpus);
+    devices_most = std::max(devices_most, worker.info.devices.size());
+  }
+  if (gpus > 0 && devices_most < std::max<size_t>(1, static_cast<size_t>(std::lround(gpus)))) {
+    return "waiting for " + std::to_string(std::max(1L, std::lround(gpus))) + " GPU(s) on one worker: the most that one has is " +
+           std::to_string(devices_most) + " (resources.gpus_optional: true runs on the CPU where there is none)";
+  }
+  if (cpus_most < sweep.spec->resources.cpus) {
+    return "waiting for " + std::to_string(sweep.spec->resources.cpus) + " CPUs on one worker: the most that one has is " +
+           std::to_string(cpus_most);
+  }
+  if (FreePlaces(sweep) == 0) return "every place is taken by other trials";
+  return "";
+}
+
+}  // namespace tunesmith

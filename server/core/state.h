@@ -1,0 +1,152 @@
+// Everything the controller knows for good. Plain data; changed by Apply(event) alone, so that replaying the journal
+// gives the same state to the last bit (Hash). What a restart may forget (connections, deadlines, outstanding
+// suggestions) lives in Controller instead.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "schedulers/scheduler.h"
+#include "search/space/space.h"
+#include "server/core/event.h"
+#include "server/core/types.h"
+#include "spec/sweep_spec.h"
+
+namespace tunesmith {
+
+struct Attempt {
+  AttemptState state = AttemptState::kStarting;
+  LeaseEpoch epoch;
+  WorkerId worker;                   // none for ask/tell
+  int32_t cpus = 0;
+  float gpus = 0;                    // asked of each device, or the number of whole devices
+  int64_t lease_ms = 0;              // ask/tell only
+  uint64_t sequence = 0;             // last one recorded
+  Time start;
+  Time end;
+  std::vector<std::string> devices;
+  std::string client;                // ask/tell: who holds it
+  std::unique_ptr<AttemptExit> exit; // once ended with something to say
+};
+
+// States: pending -> running -> completed | stopped | failed; running -> stopping -> (stopped | completed |
+// cancelled); running -> pending again when its attempt was lost or is tried once more; any but terminal -> cancelled.
+struct Trial {
+  TrialState state = TrialState::kPending;
+  bool from_user = false;
+  bool has_best = false;
+  bool has_value = false;            // the last report held the searcher's metric
+  uint8_t failures = 0;              // attempts that failed by the program
+  uint8_t losses = 0;                // attempts lost by machine trouble
+  int32_t bracket = 0;
+  uint32_t measurements = 0;
+  uint32_t curve_reports = 0;        // reports that held the searcher's metric
+  uint32_t curve_stride = 1;         // every so many of them give a point of the curve
+  int64_t last_step = 0;
+  int64_t best_step = 0;
+  double last_value = 0;             // searcher's metric, last reported
+  double best_value = 0;
+  Time created;
+  Time started;
+  Time ended;
+  uint64_t revision = 0;
+  Verdict stop_verdict;              // the one that stopped it, if the scheduler did
+  Point point;
+  std::vector<SlotValue> last_metrics;
+  std::vector<double> curve;         // searcher's metric, at most kCurvePointsMax, thinned evenly
+  std::vector<Attempt> attempts;
+  std::string reason;                // why it ended, or is being stopped
+
+  Attempt* LiveAttempt() {
+    return attempts.empty() || IsTerminal(attempts.back().state) ? nullptr : &attempts.back();
+  }
+  const Attempt* LiveAttempt() const { return const_cast<Trial*>(this)->LiveAttempt(); }
+};
+
+struct Sweep {
+  SweepId number;
+  std::string id;
+  std::string request_id;
+  std::shared_ptr<const SweepSpec> spec;
+  std::shared_ptr<const Space> space;
+  std::unique_ptr<Scheduler> scheduler;
+  uint64_t seed = 0;
+  SweepState state = SweepState::kActive;
+  SweepState becomes = SweepState::kCancelled;  // while stopping: the state it will end in
+  std::string reason;
+  Time created;
+  Time ended;
+  bool exhausted = false;
+  int64_t target = 0;                 // trials in all: budget x grid cells
+  std::deque<Trial> trials;           // by number
+  std::set<uint32_t> pending;         // numbers of pending trials, in the order in which they get a place
+  std::set<uint32_t> live;            // running or stopping
+  int64_t counts[kTrialStates] = {};
+  int64_t measurements = 0;
+  int64_t attempts_lost = 0;
+  uint32_t start_failures_in_row = 0; // attempts that could not be started, since one could
+  std::vector<std::string> metric_names;
+  std::optional<uint32_t> search_slot;    // of the searcher's metric, once reported
+  std::optional<uint32_t> schedule_slot;
+  std::optional<uint32_t> best_trial;
+  std::vector<uint32_t> finished;     // numbers in order of ending: the searcher's history
+  uint64_t revision = 0;
+  // (revision, trial) of late changes, oldest first; a watcher whose cursor is older than the floor needs a snapshot.
+  std::deque<std::pair<uint64_t, uint32_t>> changes;
+  uint64_t changes_floor = 0;
+
+  const Trial* Find(uint32_t trial) const { return trial < trials.size() ? &trials[trial] : nullptr; }
+};
+
+struct WorkerIdentity {
+  std::string name;
+  bool drained = false;
+  bool quarantined = false;
+  std::string reason;
+};
+
+class State {
+ public:
+  void Apply(const Event& event);
+
+  const std::map<SweepId, std::unique_ptr<Sweep>>& sweeps() const { return sweeps_; }
+  const std::map<WorkerId, WorkerIdentity>& workers() const { return workers_; }
+  const Sweep* FindSweep(SweepId sweep) const;
+  const Sweep* FindSweep(const std::string& id) const;
+  const Trial* FindTrial(TrialId trial) const;
+  WorkerId FindWorker(const std::string& name) const;  // none if unknown
+  SweepId next_sweep() const { return SweepId(last_sweep_.value + 1); }
+  LeaseEpoch next_epoch() const { return LeaseEpoch(last_epoch_.value + 1); }
+  WorkerId next_worker() const { return WorkerId(last_worker_.value + 1); }
+  uint64_t revision() const { return revision_; }
+  // Sweeps with the request id of an earlier CreateSweep.
+  SweepId FindRequest(const std::string& request_id) const;
+
+  // A digest of all durable state; equal for equal states on every machine.
+  uint64_t Hash() const;
+
+ private:
+  struct Applier;
+  std::map<SweepId, std::unique_ptr<Sweep>> sweeps_;
+  std::map<std::string, SweepId> by_id_;
+  std::map<std::string, SweepId> by_request_;
+  std::map<WorkerId, WorkerIdentity> workers_;
+  std::map<std::string, WorkerId> worker_by_name_;
+  SweepId last_sweep_;
+  LeaseEpoch last_epoch_;
+  WorkerId last_worker_;
+  uint64_t revision_ = 0;
+};
+
+// What the searcher is told of a trial that has ended.
+Observation ObservationOf(const Trial& trial, uint32_t number);
+
+// Whether value a is better than b for the goal; a number is better than NaN, NaN is better than nothing.
+bool Better(Goal goal, double a, double b);
+
+}  // namespace tunesmith

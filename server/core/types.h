@@ -1,0 +1,103 @@
+// Words that commands, events, effects and state share. Plain data; no gRPC, no SQL.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/ids.h"
+#include "common/time.h"
+#include "schedulers/scheduler.h"
+#include "search/space/value.h"
+
+namespace tunesmith {
+
+enum class SweepState : uint8_t { kActive, kPaused, kStopping, kSucceeded, kFailed, kCancelled };
+enum class TrialState : uint8_t {
+  kPending,    // waits for a place
+  kRunning,
+  kPaused,
+  kStopping,   // decided; its processes are not gone yet
+  kCompleted,
+  kStopped,    // early, by the scheduler
+  kFailed,
+  kCancelled,
+};
+constexpr size_t kTrialStates = 8;
+enum class AttemptState : uint8_t { kStarting, kRunning, kStopping, kSucceeded, kFailed, kLost, kCancelled };
+
+constexpr bool IsTerminal(SweepState s) { return s >= SweepState::kSucceeded; }
+constexpr bool IsTerminal(TrialState s) { return s >= TrialState::kCompleted; }
+constexpr bool IsTerminal(AttemptState s) { return s >= AttemptState::kSucceeded; }
+const char* Name(SweepState state);    // "active", ...
+const char* Name(TrialState state);    // "pending", ...
+const char* Name(AttemptState state);  // "starting", ...
+
+// A metric of one measurement: its slot in Sweep::metric_names.
+struct SlotValue {
+  uint32_t slot = 0;
+  double value = 0;
+};
+
+struct NamedMetric {
+  std::string name;
+  double value = 0;
+};
+
+struct DeviceInfo {
+  std::string uuid;
+  std::string name;
+  int32_t index = 0;
+  int64_t memory_bytes = 0;
+};
+
+// Names one execution and its fencing token, as every worker message does.
+struct AttemptRef {
+  AttemptId attempt;
+  LeaseEpoch epoch;
+  friend auto operator<=>(const AttemptRef&, const AttemptRef&) = default;
+};
+
+// What a daemon says about itself when it connects.
+struct WorkerHello {
+  std::string name;
+  std::string boot_id;
+  std::string host;
+  std::string version;
+  int32_t cpus = 1;
+  std::vector<DeviceInfo> devices;
+  std::map<std::string, std::string> labels;
+  std::vector<AttemptRef> attempts;  // still running, or ended and not acknowledged
+  bool draining = false;
+};
+
+// How an attempt's processes ended, as the daemon saw it.
+struct AttemptExit {
+  std::optional<int32_t> exit_code;
+  int32_t signal = 0;
+  bool out_of_memory = false;
+  bool start_failed = false;
+  bool stop_requested = false;
+  bool lost = false;
+  std::string reason;
+};
+
+// One fact about an attempt, numbered by the daemon.
+struct WorkerRecord {
+  enum class Kind : uint8_t { kStarted, kMeasured, kLog, kEnded };
+  AttemptRef ref;
+  uint64_t sequence = 0;
+  Time time;  // on the daemon's clock
+  Kind kind = Kind::kStarted;
+  int64_t step = 0;                    // measured; 0 = the last one plus 1
+  std::vector<NamedMetric> metrics;    // measured
+  std::string checkpoint;              // measured
+  std::string data;                    // log
+  int64_t dropped_bytes = 0;           // log
+  AttemptExit exit;                    // ended
+};
+
+}  // namespace tunesmith

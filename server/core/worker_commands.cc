@@ -1,0 +1,223 @@
+// Commands of worker daemons.
+#include "server/core/controller.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "common/check.h"
+#include "common/limits.h"
+
+namespace tunesmith {
+
+void Controller::Handle(const WorkerConnected& command) {
+  const WorkerHello& hello = command.hello;
+  if (hello.name.empty() || hello.name.size() > kNameBytesMax) {
+    Effect_(CloseSession{command.session, InvalidArgument("a worker's name has 1 to " +
+                                                          std::to_string(kNameBytesMax) + " bytes")});
+    return;
+  }
+  WorkerId id = state_.FindWorker(hello.name);
+  if (!id) {
+    id = state_.next_worker();
+    Emit(WorkerRegistered{id, hello.name});
+  }
+  LiveWorker& worker = live_[id];
+  if (worker.session) {
+    if (worker.info.boot_id != hello.boot_id) {
+      Effect_(CloseSession{command.session,
+                           AlreadyExists("a worker named " + hello.name +
+                                         " is connected already; choose another --name or stop that one")});
+      return;
+    }
+    Effect_(CloseSession{worker.session, MakeStatus(StatusCode::kAborted, "replaced by a newer stream")});
+    sessions_.erase(worker.session);
+  }
+  worker.session = command.session;
+  worker.info = hello;
+  worker.connected = worker.last_seen = now_;
+  worker.draining = hello.draining;
+  worker.cpus_used = 0;
+  worker.device_used.assign(hello.devices.size(), 0.0);
+  worker.start_failures_in_row = 0;
+  sessions_[command.session] = id;
+  ++topology_;
+
+  SendWelcome welcome{command.session, {}};
+  std::map<AttemptId, uint64_t> adopted;
+  for (const AttemptRef& ref : hello.attempts) {
+    AttemptAnswer answer{ref, AttemptAnswer::Kind::kForget, 0, ""};
+    const Trial* trial = IsCurrent(ref) ? state_.FindTrial(ref.attempt.trial) : nullptr;
+    if (trial == nullptr || trial->attempts.back().worker != id) {
+      answer.reason = "its lease is no longer valid";
+      welcome.attempts.push_back(std::move(answer));
+      continue;
+    }
+    const auto seen = worker.attempts.find(ref.attempt);
+    answer.acked = std::max(trial->attempts.back().sequence, seen == worker.attempts.end() ? 0 : seen->second);
+    answer.kind = AttemptAnswer::Kind::kAdopt;
+    if (trial->state == TrialState::kStopping) {
+      answer.kind = AttemptAnswer::Kind::kKill;
+      answer.reason = trial->stop_verdict.action == Action::kStop ? "stopped early" : trial->reason;
+    }
+    adopted[ref.attempt] = answer.acked;
+    OccupyPlace(&worker, trial->attempts.back());
+    welcome.attempts.push_back(std::move(answer));
+  }
+  Effect_(std::move(welcome));
+
+  const auto before = std::exchange(worker.attempts, adopted);
+  for (const auto& [attempt, sequence] : before) {
+    if (adopted.count(attempt) != 0) continue;
+    const Trial* trial = state_.FindTrial(attempt.trial);
+    if (trial == nullptr || trial->LiveAttempt() == nullptr) continue;
+    LoseAttempt({attempt, trial->LiveAttempt()->epoch}, "worker " + hello.name + " no longer runs it");
+  }
+  dispatch_ = true;
+}
+
+void Controller::Handle(const WorkerDisconnected& command) {
+  const auto it = sessions_.find(command.session);
+  if (it == sessions_.end()) return;
+  LiveWorker& worker = live_[it->second];
+  worker.session = SessionId();
+  worker.last_seen = now_;
+  sessions_.erase(it);
+  ++topology_;
+}
+
+void Controller::Handle(const WorkerHeartbeat& command) {
+  const auto it = sessions_.find(command.session);
+  if (it == sessions_.end()) return;
+  LiveWorker& worker = live_[it->second];
+  worker.last_seen = now_;
+  if (worker.draining != command.draining) {
+    worker.draining = command.draining;
+    ++topology_;
+    dispatch_ = true;
+  }
+}
+
+Time Controller::Clamp(Time reported, const AttemptRef& ref) const {
+  const Time start = state_.FindTrial(ref.attempt.trial)->attempts.back().start;
+  return std::clamp(reported, std::min(start, now_), now_);
+}
+
+void Controller::Handle(const WorkerRecords& command) {
+  const auto it = sessions_.find(command.session);
+  if (it == sessions_.end()) return;  // a stream that was closed; the daemon sends them again on its next one
+  live_[it->second].last_seen = now_;
+  // One cumulative acknowledgement an attempt, after everything else that the records caused.
+  std::vector<std::pair<AttemptRef, uint64_t>> acks;
+  for (const WorkerRecord& record : command.records) {
+    HandleRecord(command.session, record);
+    if (!acks.empty() && acks.back().first == record.ref) {
+      acks.back().second = std::max(acks.back().second, record.sequence);
+      continue;
+    }
+    const auto ack = std::find_if(acks.begin(), acks.end(), [&](const auto& a) { return a.first == record.ref; });
+    if (ack == acks.end()) {
+      acks.emplace_back(record.ref, record.sequence);
+    } else {
+      ack->second = std::max(ack->second, record.sequence);
+    }
+  }
+  for (const auto& [ref, sequence] : acks) Effect_(SendAck{command.session, ref, sequence});
+}
+
+void Controller::HandleRecord(SessionId session, const WorkerRecord& record) {
+  LiveWorker& worker = live_[sessions_.at(session)];
+  const auto seen = worker.attempts.find(record.ref.attempt);
+  if (seen == worker.attempts.end() || !IsCurrent(record.ref)) {
+    ++stale_records_;
+    return;
+  }
+  if (record.sequence <= seen->second) return;
+  seen->second = record.sequence;
+  switch (record.kind) {
+    case WorkerRecord::Kind::kStarted:
+      worker.start_failures_in_row = 0;
+      Emit(AttemptRunning{record.ref.attempt, record.sequence, Clamp(record.time, record.ref)});
+      return;
+    case WorkerRecord::Kind::kLog:
+      Effect_(AppendLog{record.ref.attempt, record.data, record.dropped_bytes});
+      return;
+    case WorkerRecord::Kind::kMeasured: {
+      const Sweep& sweep = *state_.FindSweep(record.ref.attempt.trial.sweep);
+      const Verdict verdict = Measure(record.ref, record.sequence, record.step, record.metrics, record.checkpoint,
+                                      Clamp(record.time, record.ref));
+      if (!verdict.recorded && verdict.action == Action::kContinue) return;
+      const std::string text = Explain(verdict, SchedulerMetric(*sweep.spec), sweep.spec->scheduler.goal);
+      const int64_t step = sweep.Find(record.ref.attempt.trial.number)->last_step;
+      Effect_(SendVerdict{session, record.ref, record.sequence, step, verdict, text});
+      if (verdict.action == Action::kStop) Effect_(SendStop{session, record.ref, text, false});
+      return;
+    }
+    case WorkerRecord::Kind::kEnded: {
+      const Sweep& sweep = *state_.FindSweep(record.ref.attempt.trial.sweep);
+      if (record.exit.start_failed) MaybeQuarantine(sessions_.at(session), &worker, sweep, record.exit);
+      FinishAttempt(record.ref, record.sequence, record.exit, Clamp(record.time, record.ref));
+      return;
+    }
+  }
+}
+
+void Controller::MaybeQuarantine(WorkerId id, LiveWorker* worker, const Sweep& sweep, const AttemptExit& exit) {
+  ++worker->start_failures_in_row;
+  if (worker->start_failures_in_row < static_cast<uint32_t>(kFailuresInRowToQuarantine)) return;
+  // Only a worker that is worse than others is to blame; where nothing starts anywhere, the program is.
+  const bool starts_elsewhere = std::any_of(live_.begin(), live_.end(), [&](const auto& other) {
+    return other.first != id && other.second.session && other.second.start_failures_in_row == 0 &&
+           !other.second.attempts.empty();
+  });
+  if (!starts_elsewhere) return;
+  Emit(WorkerDrained{id, true, true,
+                     std::to_string(worker->start_failures_in_row) +
+                         " attempts in a row could not be started on it; the last one: " + exit.reason});
+}
+
+void Controller::Handle(const DrainWorker& command) {
+  const WorkerId id = state_.FindWorker(command.worker);
+  if (!id) return Refuse(NotFound("no worker named " + command.worker), "WORKER_NOT_FOUND");
+  const WorkerIdentity& identity = state_.workers().at(id);
+  const bool changes = command.drain ? !identity.drained : identity.drained || identity.quarantined;
+  if (changes) Emit(WorkerDrained{id, command.drain, false, command.drain ? "drained by a user" : ""});
+  const auto live = live_.find(id);
+  if (live != live_.end()) {
+    if (!command.drain) live->second.start_failures_in_row = 0;
+    if (command.drain && live->second.session) Effect_(SendDrain{live->second.session, command.stop_running});
+  }
+  dispatch_ = true;
+  ++topology_;
+  Reply reply;
+  reply.worker = id;
+  Answer(std::move(reply));
+}
+
+void Controller::OccupyPlace(LiveWorker* worker, const Attempt& attempt) {
+  worker->cpus_used += attempt.cpus;
+  const double share = attempt.gpus >= 1 ? 1 : attempt.gpus;
+  for (const std::string& uuid : attempt.devices) {
+    for (size_t i = 0; i < worker->info.devices.size(); ++i) {
+      if (worker->info.devices[i].uuid == uuid) worker->device_used[i] += share;
+    }
+  }
+}
+
+void Controller::ReleasePlace(const Attempt& attempt, const AttemptId& id) {
+  const auto live = live_.find(attempt.worker);
+  if (live == live_.end()) return;
+  LiveWorker& worker = live->second;
+  worker.attempts.erase(id);
+  if (!worker.session) return;  // counted anew when it connects
+  worker.cpus_used -= attempt.cpus;
+  const double share = attempt.gpus >= 1 ? 1 : attempt.gpus;
+  for (const std::string& uuid : attempt.devices) {
+    for (size_t i = 0; i < worker.info.devices.size(); ++i) {
+      if (worker.info.devices[i].uuid != uuid) continue;
+      // Shares such as 0.1 do not add up exactly.
+      worker.device_used[i] = std::max(0.0, std::round((worker.device_used[i] - share) * 1e6) / 1e6);
+    }
+  }
+}
+
+}  // namespace tunesmith
