@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -145,8 +146,8 @@ std::optional<SweepSpec> ParseSweepFile(std::string_view text, std::vector<FileP
 
 // One `--param NAME=DISTRIBUTION(...)` of the command line, e.g. "lr=loguniform(1e-5,1e-1)", "bs=choice(32,64)",
 // "momentum=uniform(0.5,0.99) when optimizer=sgd".
-std::optional<Parameter> ParseParameterFlag(std::string_view text, std::vector<std::pair<std::string, std::string>>* when,
-                                            Problems* problems);
+// Conditions name their parents (Condition::on).
+std::optional<Parameter> ParseParameterFlag(std::string_view text, Problems* problems);
 
 // "sweep.yaml:12: parameters.lr.loguniform: lower bound 0 must be greater than 0 (use ...)".
 std::string FormatProblem(const std::string& file, const FileProblem& problem);
