@@ -14,6 +14,8 @@ void Controller::Step(const Command& command, uint64_t token, Time now, Output* 
   out_ = out;
   token_ = token;
   std::visit([this](const auto& c) { Handle(c); }, command);
+  // Commands that have nothing to say are answered all the same: somebody may wait for their being durable.
+  if (token_ != 0) Answer({});
   // Each round may create trials or end sweeps, which can free or fill places again.
   while (dispatch_) {
     dispatch_ = false;
@@ -129,6 +131,12 @@ Verdict Controller::Measure(const AttemptRef& ref, uint64_t sequence, int64_t st
     }
     event.metrics.push_back({slot, metric.value});
   }
+  // By slot, each once; where a report names a metric twice, the later value counts.
+  std::stable_sort(event.metrics.begin(), event.metrics.end(),
+                   [](const SlotValue& a, const SlotValue& b) { return a.slot < b.slot; });
+  const auto last = std::unique(event.metrics.rbegin(), event.metrics.rend(),
+                                [](const SlotValue& a, const SlotValue& b) { return a.slot == b.slot; });
+  event.metrics.erase(event.metrics.begin(), last.base());
   TrialReport report{id.number, event.step, std::nullopt};
   for (const SlotValue& metric : event.metrics) {
     if (sweep.schedule_slot && metric.slot == *sweep.schedule_slot) report.value = metric.value;

@@ -1,0 +1,583 @@
+#include "server/journal/sqlite_journal.h"
+
+#include <sqlite3.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <limits>
+#include <map>
+#include <mutex>
+#include <set>
+#include <thread>
+
+#include "common/check.h"
+#include "common/log.h"
+#include "server/journal/codec.h"
+#include "server/journal/schema.h"
+#include "server/journal/sqlite.h"
+
+namespace tunesmith {
+
+namespace {
+
+// One kind of event: its table and how many columns come after `seq`.
+struct Table {
+  const char* name;
+  int columns;
+};
+
+// In the order of the alternatives of Event.
+constexpr std::array<Table, std::variant_size_v<Event>> kTables = {{
+    {"sweep_created", 6},   {"sweep_changed", 5},   {"sweep_deleted", 2},     {"space_exhausted", 1},
+    {"trial_created", 6},   {"attempt_leased", 11}, {"attempt_running", 5},   {"metric_named", 3},
+    {"measurements", 25},   {"trial_stopping", 4},  {"attempt_ended", 14},    {"trial_ended", 14},
+    {"worker_registered", 2}, {"worker_drained", 4},
+}};
+
+template <typename E>
+constexpr size_t TableOf() {
+  return Event(E{}).index();
+}
+
+constexpr size_t kSweepCreatedTable = 0;
+constexpr size_t kSweepDeletedTable = 2;
+constexpr size_t kMeasuredTable = 8;
+constexpr size_t kWorkerTablesFrom = 12;  // these have no sweep column
+
+constexpr int kCheckpointPages = 4'000;      // 16 MiB of log: then the checkpointer is woken
+constexpr int kCheckpointPagesMax = 65'536;  // 256 MiB: then the writer waits for a checkpoint
+constexpr int64_t kPurgeRowsPerStep = 2'000;
+
+// Checkpoints the write-ahead log on a thread and a connection of its own, so that no commit waits for it.
+class Checkpointer {
+ public:
+  explicit Checkpointer(std::unique_ptr<SqliteDatabase> database)
+      : database_(std::move(database)), thread_([this] { Run(); }) {}
+  ~Checkpointer() {
+    {
+      std::lock_guard lock(mutex_);
+      stopping_ = true;
+    }
+    wake_.notify_one();
+    thread_.join();
+  }
+  void Wake() {
+    {
+      std::lock_guard lock(mutex_);
+      wanted_ = true;
+    }
+    wake_.notify_one();
+  }
+
+ private:
+  void Run() {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      wake_.wait(lock, [this] { return wanted_ || stopping_; });
+      if (stopping_) return;
+      wanted_ = false;
+      lock.unlock();
+      sqlite3_wal_checkpoint_v2(database_->handle(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+      lock.lock();
+    }
+  }
+  std::unique_ptr<SqliteDatabase> database_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool wanted_ = false;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+void BindVerdict(const Verdict& verdict, SqliteStatement* s) {
+  if (verdict == Verdict{}) {
+    for (int i = 0; i < 9; ++i) s->Null();
+    return;
+  }
+  s->Text(ActionName(verdict.action)).Text(ReasonName(verdict.reason)).Int(verdict.bracket);
+  s->Real(verdict.milestone).Int(verdict.recorded).Real(verdict.value);
+  if (verdict.has_cutoff) {
+    s->Real(verdict.cutoff);
+  } else {
+    s->Null();
+  }
+  s->Int(verdict.rank).Int(verdict.peers);
+}
+
+// False if the words are unknown.
+bool ReadVerdict(const SqliteStatement& s, int column, Verdict* verdict) {
+  if (s.IsNull(column)) return true;
+  const auto action = ActionFromName(s.GetTextView(column));
+  const auto reason = ReasonFromName(s.GetTextView(column + 1));
+  if (!action || !reason) return false;
+  verdict->action = *action;
+  verdict->reason = *reason;
+  verdict->bracket = static_cast<int32_t>(s.GetInt(column + 2));
+  verdict->milestone = s.GetReal(column + 3);
+  verdict->recorded = s.GetInt(column + 4) != 0;
+  verdict->value = s.GetReal(column + 5);
+  verdict->has_cutoff = !s.IsNull(column + 6);
+  if (verdict->has_cutoff) verdict->cutoff = s.GetReal(column + 6);
+  verdict->rank = static_cast<uint32_t>(s.GetInt(column + 7));
+  verdict->peers = static_cast<uint32_t>(s.GetInt(column + 8));
+  return true;
+}
+
+// The columns of `measurements` from m0 on.
+bool ReadMetrics(const SqliteStatement& s, int column, std::vector<SlotValue>* metrics) {
+  for (int slot = 0; slot < kMetricColumns; ++slot) {
+    if (!s.IsNull(column + slot)) metrics->push_back({static_cast<uint32_t>(slot), s.GetReal(column + slot)});
+  }
+  return s.IsNull(column + kMetricColumns) || SlotsFromJson(s.GetTextView(column + kMetricColumns), metrics);
+}
+
+TrialId ReadTrial(const SqliteStatement& s) {
+  return {SweepId(static_cast<uint64_t>(s.GetInt(1))), static_cast<uint32_t>(s.GetInt(2))};
+}
+AttemptId ReadAttempt(const SqliteStatement& s) { return {ReadTrial(s), static_cast<uint32_t>(s.GetInt(3))}; }
+SweepId ReadSweep(const SqliteStatement& s) { return SweepId(static_cast<uint64_t>(s.GetInt(1))); }
+uint64_t Unsigned(int64_t value) { return static_cast<uint64_t>(value); }
+int64_t Signed(uint64_t value) { return static_cast<int64_t>(value); }
+
+class SqliteJournal : public Journal {
+ public:
+  static StatusOr<std::unique_ptr<Journal>> Open(const std::string& path) {
+    auto journal = std::unique_ptr<SqliteJournal>(new SqliteJournal());
+    TS_RETURN_IF_ERROR(Annotate(journal->Initialise(path), path));
+    return std::unique_ptr<Journal>(std::move(journal));
+  }
+
+  Status Replay(const std::function<void(const Event&)>& apply) override;
+  Status Append(const std::vector<Event>& events) override;
+  StatusOr<std::vector<StoredMeasurement>> ReadMeasurements(SweepId sweep, std::optional<uint32_t> trial,
+                                                            uint64_t after, size_t limit) override;
+  bool Maintain() override;
+
+ private:
+  SqliteJournal() = default;
+  Status Initialise(const std::string& path);
+  Status CheckVersion();
+  bool Write(const Event& event);
+  StatusOr<Event> Read(size_t table, const SqliteStatement& row);
+  StatusOr<Event> ReadMeasured(const SqliteStatement& row);
+  static StatusOr<Event> Damaged(const char* what) { return DataLoss(std::string("unreadable ") + what); }
+  bool Run(const SweepCreated& e);
+  bool Run(const SweepChanged& e);
+  bool Run(const SweepDeleted& e);
+  bool Run(const SpaceExhausted& e);
+  bool Run(const TrialCreated& e);
+  bool Run(const AttemptLeased& e);
+  bool Run(const AttemptRunning& e);
+  bool Run(const MetricNamed& e);
+  bool Run(const Measured& e);
+  bool Run(const TrialStopping& e);
+  bool Run(const AttemptEnded& e);
+  bool Run(const TrialEnded& e);
+  bool Run(const WorkerRegistered& e);
+  bool Run(const WorkerDrained& e);
+  // The insert statement of event type E with seq and, if it has one, the trial or attempt bound.
+  template <typename E>
+  SqliteStatement& Row(const E&) {
+    return insert_[TableOf<E>()].Int(Signed(++last_seq_));
+  }
+  static SqliteStatement& Bind(SqliteStatement& s, const TrialId& id) {
+    return s.Int(Signed(id.sweep.value)).Int(id.number);
+  }
+  static SqliteStatement& Bind(SqliteStatement& s, const AttemptId& id) { return Bind(s, id.trial).Int(id.number); }
+
+  std::unique_ptr<SqliteDatabase> database_;
+  std::array<SqliteStatement, kTables.size()> insert_;
+  SqliteStatement begin_, commit_;
+  uint64_t last_seq_ = 0;
+  std::map<SweepId, std::shared_ptr<const Space>> spaces_;  // to write and read points
+  int wal_pages_ = 0;
+  Status failed_;
+
+  // Deleted sweeps whose rows are still there: (sweep, table it has come to, seq it has come to).
+  struct Purge {
+    SweepId sweep;
+    size_t table = 1;
+    int64_t from = 0;
+  };
+  std::vector<Purge> purges_;
+
+  std::mutex reader_mutex_;
+  std::unique_ptr<SqliteDatabase> reader_;  // guarded by reader_mutex_
+  std::unique_ptr<Checkpointer> checkpointer_;
+};
+
+Status SqliteJournal::Initialise(const std::string& path) {
+  TS_ASSIGN_OR_RETURN(database_, SqliteDatabase::Open(path, false));
+  TS_RETURN_IF_ERROR(database_->Execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY; "
+                                        "PRAGMA cache_size=-32768; PRAGMA wal_autocheckpoint=0"));
+  TS_RETURN_IF_ERROR(CheckVersion());
+  TS_RETURN_IF_ERROR(database_->Execute(kSchema));
+  for (size_t i = 0; i < kTables.size(); ++i) {
+    std::string sql = std::string("INSERT INTO ") + kTables[i].name + " VALUES(?";
+    for (int column = 0; column < kTables[i].columns; ++column) sql += ",?";
+    TS_ASSIGN_OR_RETURN(insert_[i], SqliteStatement::Prepare(database_.get(), sql + ")"));
+    TS_ASSIGN_OR_RETURN(SqliteStatement last, SqliteStatement::Prepare(
+                                                  database_.get(), std::string("SELECT max(seq) FROM ") + kTables[i].name));
+    if (last.Next() < 0) return database_->Error("cannot read");
+    last_seq_ = std::max(last_seq_, Unsigned(last.GetInt(0)));
+  }
+  TS_ASSIGN_OR_RETURN(begin_, SqliteStatement::Prepare(database_.get(), "BEGIN IMMEDIATE"));
+  TS_ASSIGN_OR_RETURN(commit_, SqliteStatement::Prepare(database_.get(), "COMMIT"));
+  TS_ASSIGN_OR_RETURN(reader_, SqliteDatabase::Open(path, true));
+  TS_ASSIGN_OR_RETURN(auto second, SqliteDatabase::Open(path, false));
+  checkpointer_ = std::make_unique<Checkpointer>(std::move(second));
+  sqlite3_wal_hook(
+      database_->handle(),
+      [](void* self, sqlite3*, const char*, int pages) {
+        static_cast<SqliteJournal*>(self)->wal_pages_ = pages;
+        return SQLITE_OK;
+      },
+      this);
+  return OkStatus();
+}
+
+Status SqliteJournal::CheckVersion() {
+  TS_RETURN_IF_ERROR(database_->Execute("CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID"));
+  TS_ASSIGN_OR_RETURN(SqliteStatement version,
+                      SqliteStatement::Prepare(database_.get(), "SELECT value FROM meta WHERE key='schema_version'"));
+  const int found = version.Next();
+  if (found < 0) return database_->Error("cannot read");
+  if (found == 1 && version.GetInt(0) > kSchemaVersion) {
+    return FailedPrecondition("was written by a newer tunesmith-server (schema " + std::to_string(version.GetInt(0)) +
+                              ", this one knows " + std::to_string(kSchemaVersion) + "); upgrade");
+  }
+  version.Reset();
+  return database_->Execute(
+      ("INSERT OR REPLACE INTO meta VALUES('schema_version'," + std::to_string(kSchemaVersion) + ")").c_str());
+}
+
+// --- writing
+
+Status SqliteJournal::Append(const std::vector<Event>& events) {
+  if (!failed_.ok()) return failed_;
+  if (events.empty()) return OkStatus();
+  if (wal_pages_ > kCheckpointPagesMax) {
+    sqlite3_wal_checkpoint_v2(database_->handle(), nullptr, SQLITE_CHECKPOINT_RESTART, nullptr, nullptr);
+  }
+  bool ok = begin_.Run();
+  for (size_t i = 0; ok && i < events.size(); ++i) ok = Write(events[i]);
+  ok = ok && commit_.Run();
+  if (!ok) {
+    failed_ = database_->Error("cannot write the journal");
+    sqlite3_exec(database_->handle(), "ROLLBACK", nullptr, nullptr, nullptr);
+    return failed_;
+  }
+  if (wal_pages_ > kCheckpointPages) checkpointer_->Wake();
+  return OkStatus();
+}
+
+bool SqliteJournal::Write(const Event& event) {
+  return std::visit([this](const auto& e) { return Run(e); }, event);
+}
+
+bool SqliteJournal::Run(const SweepCreated& e) {
+  Problems problems;
+  auto space = Space::Create(e.spec.parameters, &problems);
+  TS_CHECK(space.has_value(), "a sweep is validated before it is journaled");
+  spaces_[e.sweep] = std::make_shared<const Space>(std::move(*space));
+  const std::string spec = SweepSpecToJson(e.spec);
+  return Row(e).Int(Signed(e.sweep.value)).Text(e.id).Text(e.request_id).Text(spec).Int(Signed(e.seed)).Int(e.time.ms).Run();
+}
+
+bool SqliteJournal::Run(const SweepChanged& e) {
+  return Row(e).Int(Signed(e.sweep.value)).Text(Name(e.state)).Text(Name(e.becomes)).Text(e.reason).Int(e.time.ms).Run();
+}
+
+bool SqliteJournal::Run(const SweepDeleted& e) {
+  spaces_.erase(e.sweep);
+  purges_.push_back({e.sweep});
+  return Row(e).Int(Signed(e.sweep.value)).Int(0).Run();
+}
+
+bool SqliteJournal::Run(const SpaceExhausted& e) { return Row(e).Int(Signed(e.sweep.value)).Run(); }
+
+bool SqliteJournal::Run(const TrialCreated& e) {
+  const std::string point = PointToJson(*spaces_.at(e.trial.sweep), e.point);
+  return Bind(Row(e), e.trial).Text(point).Int(e.bracket).Int(e.from_user).Int(e.time.ms).Run();
+}
+
+bool SqliteJournal::Run(const AttemptLeased& e) {
+  const std::string devices = StringsToJson(e.devices);
+  return Bind(Row(e), e.attempt).Int(Signed(e.epoch.value)).Int(Signed(e.worker.value)).Text(e.client).Int(e.lease_ms)
+      .Int(e.cpus).Real(e.gpus).Text(devices).Int(e.time.ms).Run();
+}
+
+bool SqliteJournal::Run(const AttemptRunning& e) {
+  return Bind(Row(e), e.attempt).Int(Signed(e.sequence)).Int(e.time.ms).Run();
+}
+
+bool SqliteJournal::Run(const MetricNamed& e) {
+  return Row(e).Int(Signed(e.sweep.value)).Int(e.slot).Text(e.name).Run();
+}
+
+bool SqliteJournal::Run(const Measured& e) {
+  SqliteStatement& s = Bind(Row(e), e.attempt).Int(Signed(e.sequence)).Int(e.step).Int(e.time.ms);
+  // Metrics come sorted by slot.
+  const SlotValue* metric = e.metrics.data();
+  const SlotValue* const end = metric + e.metrics.size();
+  for (uint32_t slot = 0; slot < kMetricColumns; ++slot) {
+    if (metric != end && metric->slot == slot) {
+      s.Real((metric++)->value);
+    } else {
+      s.Null();
+    }
+  }
+  std::string more;
+  if (metric != end) {
+    more = SlotsToJson(metric, end);
+    s.Text(more);
+  } else {
+    s.Null();
+  }
+  if (e.checkpoint.empty()) {
+    s.Null();
+  } else {
+    s.Text(e.checkpoint);
+  }
+  BindVerdict(e.verdict, &s);
+  return s.Run();
+}
+
+bool SqliteJournal::Run(const TrialStopping& e) {
+  return Bind(Row(e), e.trial).Text(e.reason).Int(e.time.ms).Run();
+}
+
+bool SqliteJournal::Run(const AttemptEnded& e) {
+  SqliteStatement& s = Bind(Row(e), e.attempt).Int(Signed(e.sequence)).Text(Name(e.state));
+  if (e.exit.exit_code) {
+    s.Int(*e.exit.exit_code);
+  } else {
+    s.Null();
+  }
+  return s.Int(e.exit.signal).Int(e.exit.out_of_memory).Int(e.exit.start_failed).Int(e.exit.stop_requested)
+      .Int(e.exit.lost).Text(e.exit.reason).Int(e.requeue).Int(e.time.ms).Run();
+}
+
+bool SqliteJournal::Run(const TrialEnded& e) {
+  SqliteStatement& s = Bind(Row(e), e.trial).Text(Name(e.state)).Text(e.reason).Int(e.time.ms);
+  BindVerdict(e.final_verdict, &s);
+  return s.Run();
+}
+
+bool SqliteJournal::Run(const WorkerRegistered& e) {
+  return Row(e).Int(Signed(e.worker.value)).Text(e.name).Run();
+}
+
+bool SqliteJournal::Run(const WorkerDrained& e) {
+  return Row(e).Int(Signed(e.worker.value)).Int(e.drained).Int(e.quarantine).Text(e.reason).Run();
+}
+
+// --- reading
+
+StatusOr<Event> SqliteJournal::ReadMeasured(const SqliteStatement& row) {
+  Measured e;
+  e.attempt = ReadAttempt(row);
+  e.sequence = Unsigned(row.GetInt(4));
+  e.step = row.GetInt(5);
+  e.time = Time{row.GetInt(6)};
+  if (!ReadMetrics(row, 7, &e.metrics)) return Damaged("metrics");
+  e.checkpoint = row.GetText(16);
+  if (!ReadVerdict(row, 17, &e.verdict)) return Damaged("verdict");
+  return Event(std::move(e));
+}
+
+StatusOr<Event> SqliteJournal::Read(size_t table, const SqliteStatement& row) {
+  switch (table) {
+    case TableOf<SweepCreated>(): {
+      SweepCreated e{ReadSweep(row), row.GetText(2), row.GetText(3), {}, Unsigned(row.GetInt(5)), Time{row.GetInt(6)}};
+      std::vector<FileProblem> problems;
+      auto spec = ParseSweepFile(row.GetTextView(4), &problems);
+      if (!spec) return DataLoss("the stored spec of sweep " + e.id + ": " + FormatProblem("spec", problems.at(0)));
+      e.spec = std::move(*spec);
+      Problems space_problems;
+      auto space = Space::Create(e.spec.parameters, &space_problems);
+      if (!space) return Damaged("search space");
+      spaces_[e.sweep] = std::make_shared<const Space>(std::move(*space));
+      return Event(std::move(e));
+    }
+    case TableOf<SweepChanged>(): {
+      const auto state = SweepStateFromName(row.GetTextView(2));
+      const auto becomes = SweepStateFromName(row.GetTextView(3));
+      if (!state || !becomes) return Damaged("sweep state");
+      return Event(SweepChanged{ReadSweep(row), *state, *becomes, row.GetText(4), Time{row.GetInt(5)}});
+    }
+    case TableOf<SweepDeleted>():
+      if (row.GetInt(2) == 0) purges_.push_back({ReadSweep(row)});
+      return Event(SweepDeleted{ReadSweep(row)});
+    case TableOf<SpaceExhausted>(): return Event(SpaceExhausted{ReadSweep(row)});
+    case TableOf<TrialCreated>(): {
+      const auto space = spaces_.find(ReadSweep(row));
+      if (space == spaces_.end()) return Damaged("trial of an unknown sweep");
+      auto point = PointFromJson(*space->second, row.GetTextView(3));
+      if (!point) return Damaged("parameters");
+      return Event(TrialCreated{ReadTrial(row), std::move(*point), static_cast<int32_t>(row.GetInt(4)),
+                                row.GetInt(5) != 0, Time{row.GetInt(6)}});
+    }
+    case TableOf<AttemptLeased>(): {
+      auto devices = StringsFromJson(row.GetTextView(10));
+      if (!devices) return Damaged("devices");
+      return Event(AttemptLeased{ReadAttempt(row), LeaseEpoch(Unsigned(row.GetInt(4))), WorkerId(Unsigned(row.GetInt(5))),
+                                 row.GetText(6), row.GetInt(7), static_cast<int32_t>(row.GetInt(8)), row.GetReal(9),
+                                 std::move(*devices), Time{row.GetInt(11)}});
+    }
+    case TableOf<AttemptRunning>():
+      return Event(AttemptRunning{ReadAttempt(row), Unsigned(row.GetInt(4)), Time{row.GetInt(5)}});
+    case TableOf<MetricNamed>():
+      return Event(MetricNamed{ReadSweep(row), static_cast<uint32_t>(row.GetInt(2)), row.GetText(3)});
+    case TableOf<Measured>(): return ReadMeasured(row);
+    case TableOf<TrialStopping>(): return Event(TrialStopping{ReadTrial(row), row.GetText(3), Time{row.GetInt(4)}});
+    case TableOf<AttemptEnded>(): {
+      const auto state = AttemptStateFromName(row.GetTextView(5));
+      if (!state) return Damaged("attempt state");
+      AttemptExit exit;
+      if (!row.IsNull(6)) exit.exit_code = static_cast<int32_t>(row.GetInt(6));
+      exit.signal = static_cast<int32_t>(row.GetInt(7));
+      exit.out_of_memory = row.GetInt(8) != 0;
+      exit.start_failed = row.GetInt(9) != 0;
+      exit.stop_requested = row.GetInt(10) != 0;
+      exit.lost = row.GetInt(11) != 0;
+      exit.reason = row.GetText(12);
+      return Event(AttemptEnded{ReadAttempt(row), Unsigned(row.GetInt(4)), *state, std::move(exit),
+                                row.GetInt(13) != 0, Time{row.GetInt(14)}});
+    }
+    case TableOf<TrialEnded>(): {
+      const auto state = TrialStateFromName(row.GetTextView(3));
+      Verdict verdict;
+      if (!state || !ReadVerdict(row, 6, &verdict)) return Damaged("end of a trial");
+      return Event(TrialEnded{ReadTrial(row), *state, row.GetText(4), verdict, Time{row.GetInt(5)}});
+    }
+    case TableOf<WorkerRegistered>(): return Event(WorkerRegistered{WorkerId(Unsigned(row.GetInt(1))), row.GetText(2)});
+    case TableOf<WorkerDrained>():
+      return Event(WorkerDrained{WorkerId(Unsigned(row.GetInt(1))), row.GetInt(2) != 0, row.GetInt(3) != 0,
+                                 row.GetText(4)});
+    default: return Damaged("table");
+  }
+}
+
+Status SqliteJournal::Replay(const std::function<void(const Event&)>& apply) {
+  std::set<SweepId> deleted;
+  TS_ASSIGN_OR_RETURN(SqliteStatement gone, SqliteStatement::Prepare(database_.get(), "SELECT seq, sweep FROM sweep_deleted"));
+  int more = 0;
+  while ((more = gone.Next()) == 1) deleted.insert(ReadSweep(gone));
+  if (more < 0) return database_->Error("cannot read");
+
+  // Merges the tables by seq.
+  constexpr int64_t kEnd = std::numeric_limits<int64_t>::max();
+  std::array<SqliteStatement, kTables.size()> rows;
+  std::array<int64_t, kTables.size()> next{};
+  const auto advance = [&](size_t table) -> Status {
+    const int found = rows[table].Next();
+    if (found < 0) return database_->Error(std::string("cannot read ") + kTables[table].name);
+    next[table] = found == 1 ? rows[table].GetInt(0) : kEnd;
+    return OkStatus();
+  };
+  for (size_t i = 0; i < kTables.size(); ++i) {
+    TS_ASSIGN_OR_RETURN(rows[i], SqliteStatement::Prepare(
+                                     database_.get(), std::string("SELECT * FROM ") + kTables[i].name + " ORDER BY seq"));
+    TS_RETURN_IF_ERROR(advance(i));
+  }
+  for (;;) {
+    const auto first = static_cast<size_t>(std::min_element(next.begin(), next.end()) - next.begin());
+    if (next[first] == kEnd) return OkStatus();
+    const bool skipped = first < kWorkerTablesFrom && first != kSweepCreatedTable && first != kSweepDeletedTable &&
+                         deleted.count(ReadSweep(rows[first])) != 0;
+    if (!skipped) {
+      auto event = Read(first, rows[first]);
+      if (!event.ok()) {
+        return Annotate(event.status(), std::string(kTables[first].name) + " row " + std::to_string(next[first]));
+      }
+      apply(*event);
+    }
+    TS_RETURN_IF_ERROR(advance(first));
+  }
+}
+
+StatusOr<std::vector<StoredMeasurement>> SqliteJournal::ReadMeasurements(SweepId sweep, std::optional<uint32_t> trial,
+                                                                         uint64_t after, size_t limit) {
+  std::lock_guard lock(reader_mutex_);
+  // There is no index on measurements: a trial's rows lie between its creation and its end.
+  int64_t from = Signed(after);
+  int64_t until = std::numeric_limits<int64_t>::max();
+  const auto bound = [&](const char* sql, int64_t* value) -> Status {
+    TS_ASSIGN_OR_RETURN(SqliteStatement s, SqliteStatement::Prepare(reader_.get(), sql));
+    s.Int(Signed(sweep.value));
+    if (trial) s.Int(*trial);
+    const int found = s.Next();
+    if (found < 0) return reader_->Error("cannot read");
+    if (found == 1 && !s.IsNull(0)) *value = s.GetInt(0);
+    return OkStatus();
+  };
+  int64_t created = 0;
+  if (trial) {
+    TS_RETURN_IF_ERROR(bound("SELECT seq FROM trial_created WHERE sweep=? AND trial=?", &created));
+    TS_RETURN_IF_ERROR(bound("SELECT seq FROM trial_ended WHERE sweep=? AND trial=?", &until));
+  } else {
+    TS_RETURN_IF_ERROR(bound("SELECT seq FROM sweep_created WHERE sweep=?", &created));
+  }
+  std::string sql = "SELECT * FROM measurements WHERE seq > ? AND seq <= ? AND sweep = ?";
+  if (trial) sql += " AND trial = ?";
+  TS_ASSIGN_OR_RETURN(SqliteStatement s, SqliteStatement::Prepare(reader_.get(), sql + " ORDER BY seq LIMIT ?"));
+  s.Int(std::max(from, created)).Int(until).Int(Signed(sweep.value));
+  if (trial) s.Int(*trial);
+  s.Int(static_cast<int64_t>(limit));
+  std::vector<StoredMeasurement> result;
+  int more = 0;
+  while ((more = s.Next()) == 1) {
+    TS_ASSIGN_OR_RETURN(Event event, ReadMeasured(s));
+    auto& e = std::get<Measured>(event);
+    result.push_back({Unsigned(s.GetInt(0)), e.attempt, e.sequence, e.step, e.time, std::move(e.metrics),
+                      std::move(e.checkpoint), e.verdict});
+  }
+  if (more < 0) return reader_->Error("cannot read measurements");
+  return result;
+}
+
+bool SqliteJournal::Maintain() {
+  if (!failed_.ok() || purges_.empty()) return false;
+  Purge& purge = purges_.front();
+  if (purge.table == kSweepDeletedTable) ++purge.table;
+  if (purge.table == kWorkerTablesFrom) {
+    auto done = SqliteStatement::Prepare(database_.get(), "UPDATE sweep_deleted SET purged=1 WHERE sweep=?");
+    if (done.ok()) done->Int(Signed(purge.sweep.value)).Run();
+    purges_.erase(purges_.begin());
+    return !purges_.empty();
+  }
+  const std::string table = kTables[purge.table].name;
+  // The end of the next piece first, so that rows of other sweeps are looked at only once.
+  auto end = SqliteStatement::Prepare(
+      database_.get(), "SELECT max(seq), count(*) FROM (SELECT seq FROM " + table + " WHERE seq > ? ORDER BY seq LIMIT ?)");
+  auto remove = SqliteStatement::Prepare(database_.get(), "DELETE FROM " + table + " WHERE seq > ? AND seq <= ? AND sweep = ?");
+  if (!end.ok() || !remove.ok()) return false;
+  if (end->Int(purge.from).Int(kPurgeRowsPerStep).Next() != 1) return false;
+  const int64_t last = end->GetInt(0);
+  const bool any = end->GetInt(1) > 0;
+  end->Reset();
+  if (!any) {
+    ++purge.table;
+    purge.from = 0;
+    return true;
+  }
+  if (!remove->Int(purge.from).Int(last).Int(Signed(purge.sweep.value)).Run()) {
+    Log(LogLevel::kWarning, "purge_failed", {{"table", table}, {"error", Message(database_->Error("delete"))}});
+    return false;
+  }
+  purge.from = last;
+  return true;
+}
+
+static_assert(kMeasuredTable == 8 && TableOf<Measured>() == kMeasuredTable);
+static_assert(TableOf<SweepCreated>() == kSweepCreatedTable && TableOf<SweepDeleted>() == kSweepDeletedTable);
+static_assert(TableOf<WorkerRegistered>() == kWorkerTablesFrom);
+
+}  // namespace
+
+StatusOr<std::unique_ptr<Journal>> OpenSqliteJournal(const std::string& path) { return SqliteJournal::Open(path); }
+
+}  // namespace tunesmith
