@@ -1,0 +1,35 @@
+// What the searchers share: reading their options, and the labels of their random streams.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "search/searcher.h"
+
+namespace tunesmith {
+
+// Third label of Rng::ForLabels({seed, trial, stream}), so that no two uses of a seed share
+// numbers.
+constexpr uint64_t kStreamRandom = 0x52414e44, kStreamTpe = 0x545045, kStreamReservoir = 0x52455356;
+
+// Reads the options of a searcher one by one and refuses what nobody asked for.
+class OptionReader {
+ public:
+  OptionReader(const SearcherOptions& options, Problems* problems);
+
+  // The integer option `name` within [lo, hi], or `fallback` if it is not given; a wrong one is a
+  // problem.
+  int64_t Integer(std::string_view name, int64_t lo, int64_t hi, int64_t fallback);
+  // Call after the last option: tells options that were not read. Whether all options were right.
+  bool Done();
+
+ private:
+  const SearcherOptions& options_;
+  Problems* problems_;
+  std::vector<std::string> known_;
+  bool good_ = true;
+};
+
+}  // namespace tunesmith
