@@ -62,7 +62,7 @@ const std::vector<OptionSpec>& Specs() {
       {"hidden",
        {"width", "widths", "hidden_size", "units"},
        &T::hidden,
-       "widths of the hidden layers (mlp 256, lenet 120,84)",
+       "widths of the hidden layers (mlp 256,128; lenet 120,84)",
        1,
        kWidthMax},
       {"layers",
@@ -360,7 +360,8 @@ void FillDefaults(const OptionDefaults& defaults, TrainerOptions* o) {
   if (o->epochs == 0) o->epochs = defaults.epochs > 0 ? defaults.epochs : 10;
   if (o->seed < 0) o->seed = static_cast<int64_t>(defaults.seed >> 1);
   if (o->hidden.empty()) {
-    o->hidden = o->model == "lenet" ? std::vector<int64_t>{120, 84} : std::vector<int64_t>{256};
+    o->hidden =
+        o->model == "lenet" ? std::vector<int64_t>{120, 84} : std::vector<int64_t>{256, 128};
   }
   if (o->hidden.size() == 1 && o->layers > 1) {
     o->hidden.resize(static_cast<size_t>(o->layers), o->hidden[0]);

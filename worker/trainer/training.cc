@@ -336,11 +336,7 @@ class Training {
       // Restores the state only; rate, momentum and decay are those that this trial was given.
       torch::serialize::InputArchive optimizer;
       archive.read("optimizer", optimizer);
-      const auto groups = optimizer_->param_groups().size();
       optimizer_->load(optimizer);
-      TS_RETURN_IF_ERROR(groups == optimizer_->param_groups().size()
-                             ? OkStatus()
-                             : DataLoss(name + " has another number of parameter groups"));
     }
     const std::string options_then = Read(archive, "optimizer_text").toStringRef();
     if (options_then != OptimizerText(options_)) {
@@ -349,15 +345,13 @@ class Training {
     }
     progress_ = {Read(archive, "epoch").toInt(), Read(archive, "batch").toInt()};
     saved_ = progress_;
-    torch::Tensor tensor;
-    archive.read("loss_sum", tensor);
-    loss_sum_ = tensor.to(device_);
-    archive.read("scores", tensor);
-    scores_ = {tensor[0].item<double>(), tensor[1].item<double>(), tensor[2].item<double>()};
-    archive.read("cpu_generator", tensor);
-    SetGeneratorState(torch::kCPU, tensor);
-    if (device_.is_cuda() && archive.try_read("cuda_generator", tensor)) {
-      SetGeneratorState(device_, tensor);
+    loss_sum_ = ReadTensor(archive, "loss_sum").to(device_);
+    const torch::Tensor scores = ReadTensor(archive, "scores");
+    scores_ = {scores[0].item<double>(), scores[1].item<double>(), scores[2].item<double>()};
+    SetGeneratorState(torch::kCPU, ReadTensor(archive, "cpu_generator"));
+    torch::Tensor cuda_generator;
+    if (device_.is_cuda() && archive.try_read("cuda_generator", cuda_generator)) {
+      SetGeneratorState(device_, cuda_generator);
     }
     return OkStatus();
   }
@@ -366,6 +360,13 @@ class Training {
     c10::IValue value;
     archive.read(key, value);
     return value;
+  }
+
+  // Into a tensor of its own: reading into one that holds something resizes that, which may fail.
+  static torch::Tensor ReadTensor(torch::serialize::InputArchive& archive, const std::string& key) {
+    torch::Tensor tensor;
+    archive.read(key, tensor);
+    return tensor;
   }
 
   const TrainerOptions& options_;
