@@ -1,0 +1,175 @@
+"""Faults: kill -9 of the controller and of a worker in mid-sweep, drains, and trials that misbehave."""
+
+import os
+import signal
+import time
+
+import harness
+from harness import wait_for
+
+SLOW = {"x": {"uniform": [0, 1]}, "epochs": {"constant": 12}, "pause": {"constant": 0.25}}
+
+
+class Kills(harness.TestCase):
+    def check_whole(self, name, trials, epochs):
+        """Every trial completed, and its last attempt reported every step exactly once."""
+        s = self.stubs()
+        sweep = self.wait_sweep(name)
+        self.assertEqual(sweep.state, s.types.Sweep.SUCCEEDED, sweep.state_reason)
+        self.assertEqual(sweep.counts.completed, trials)
+        for trial in self.trials(name):
+            rows = self.measurements(name, trial.number)
+            last = max(row.attempt for row in rows)
+            self.assertEqual([row.step for row in rows if row.attempt == last], list(range(1, epochs + 1)),
+                             "trial %d" % trial.number)
+
+    def test_a_killed_controller_takes_over_running_trials_and_loses_nothing(self):
+        server = self.start_server()
+        self.start_worker()
+        self.cli("submit", self.write_sweep(trials=4, parameters=SLOW))
+        for _ in range(3):
+            before = self.sweep("toy").counts.measurements
+            wait_for("measurements", lambda: self.sweep("toy").counts.measurements >= before + 3)
+            acknowledged = len(self.measurements("toy"))
+            server.kill()
+            time.sleep(0.5)  # trials go on meanwhile; their reports wait on the worker's disk
+            server = self.start_server(listen=self.address)
+            self.assertGreaterEqual(self.sweep("toy").counts.measurements, acknowledged)
+        self.check_whole("toy", 4, 12)
+        for trial in self.trials("toy"):
+            self.assertEqual(len(self.trial("toy", trial.number).attempts), 1, "running trials are taken over")
+
+    def test_a_killed_worker_s_trials_run_again_on_another(self):
+        self.start_server()
+        worker = self.start_worker("w1")
+        self.cli("submit", self.write_sweep(trials=4, parameters=SLOW))
+        s = self.stubs()
+        wait_for("measurements", lambda: self.sweep("toy", s).counts.measurements >= 4)
+        worker.kill()
+        wait_for("its trials to go", lambda: not harness.processes_with(self.toy()), 30)
+        self.start_worker("w1")
+        self.check_whole("toy", 4, 12)
+        lost = [a for t in self.trials("toy") for a in self.trial("toy", t.number).attempts
+                if a.state == s.types.Attempt.LOST]
+        self.assertGreaterEqual(len(lost), 1)
+        self.assertEqual(self.sweep("toy", s).counts.failed, 0)
+
+    def test_sigterm_drains_the_server_while_a_sweep_runs(self):
+        server = self.start_server()
+        self.start_worker()
+        self.cli("submit", self.write_sweep(trials=4, parameters=SLOW))
+        wait_for("measurements", lambda: self.sweep("toy").counts.measurements >= 2)
+        self.assertEqual(server.terminate(30), 0, server.output())
+        self.start_server(listen=self.address)
+        self.check_whole("toy", 4, 12)
+
+    def test_sigterm_drains_the_worker_and_its_trials_run_elsewhere(self):
+        self.start_server()
+        worker = self.start_worker("w1")
+        self.cli("submit", self.write_sweep(trials=3, parameters=SLOW))
+        wait_for("measurements", lambda: self.sweep("toy").counts.measurements >= 2)
+        self.assertEqual(worker.terminate(60), 0, worker.output())
+        self.start_worker("w2")
+        self.check_whole("toy", 3, 12)
+
+
+class Misbehaviour(harness.TestCase):
+    def run_script(self, text, trials=1, check=None, **changes):
+        """Runs a sweep over a script beside a healthy sweep, which must not notice; returns the trials."""
+        self.start_server()
+        self.worker = self.start_worker(cpus=2)
+        script = self.write("bad.py", text)
+        command = changes.pop("command", ["/usr/bin/python3", script, "${args}"])
+        spec = {"name": "bad", "command": command, "trials": trials, "parameters": {"x": {"uniform": [0, 1]}},
+                "stop": {"grace": "1s"}}
+        spec.update(changes)
+        self.cli("submit", self.write_sweep("bad.json", **spec))
+        self.cli("submit", self.write_sweep(name="good.json", trials=2))
+        if check:
+            check()
+        self.wait_sweep("bad")
+        good = self.wait_sweep("toy")
+        self.assertEqual(good.counts.completed, 2, "other trials are untouched")
+        self.assertTrue(self.worker.alive())
+        return self.trials("bad")
+
+    def assert_failed(self, trial, *words):
+        s = self.stubs()
+        self.assertEqual(trial.state, s.types.Trial.FAILED, trial.state_reason)
+        for word in words:
+            self.assertIn(word, trial.state_reason)
+
+    def test_a_program_that_is_not_there(self):
+        trial = self.run_script("", command=["/nonexistent/program", "${args}"])[0]
+        self.assert_failed(trial, "/nonexistent/program")
+
+    def test_a_program_that_fails_is_shown_with_its_last_words(self):
+        trial = self.run_script("import sys; sys.exit('no data at /data')")[0]
+        self.assert_failed(trial, "exit code 1", "no data at /data")
+
+    def test_a_program_that_never_reports(self):
+        trial = self.run_script("print('hello')")[0]
+        self.assert_failed(trial, "never reported loss")
+
+    def test_nan_and_text_are_never_best(self):
+        trials = self.run_script("print('epoch=1 loss=nan'); print('epoch=2 loss=abc')", trials=2)
+        s = self.stubs()
+        for trial in trials:
+            self.assertEqual(trial.state, s.types.Trial.COMPLETED, trial.state_reason)
+            self.assertFalse(trial.HasField("best_value"))
+        self.assertFalse(self.sweep("bad").HasField("best_trial"))
+
+    def test_a_hundred_thousand_lines_a_second(self):
+        trial = self.run_script("""
+for i in range(1, 300001):
+    print("epoch=%d loss=%f" % (i, 1.0 / i))
+""")[0]
+        self.assertEqual(trial.last_step, 300000, trial.state_reason)
+        self.assertEqual(trial.measurements, 300000)
+
+    def test_gigabytes_on_stdout_do_not_fill_the_disk(self):
+        trial = self.run_script("""
+import sys
+chunk = "x" * 1000 + "\\n"
+for i in range(1000000):
+    sys.stdout.write(chunk)
+print("epoch=1 loss=0.5")
+""")[0]
+        s = self.stubs()
+        self.assertEqual(trial.state, s.types.Trial.COMPLETED, trial.state_reason)
+        size = sum(os.path.getsize(os.path.join(root, f)) for root, _, files in os.walk(self.folder) for f in files)
+        self.assertLess(size, 200 << 20)
+
+    def test_a_binary_stream_without_line_ends(self):
+        trial = self.run_script("""
+import sys, os
+os.write(1, os.urandom(3000000).replace(b"\\n", b""))
+print("\\nepoch=1 loss=0.5")
+""")[0]
+        s = self.stubs()
+        self.assertEqual(trial.state, s.types.Trial.COMPLETED, trial.state_reason)
+
+    def test_ignoring_term_and_leaving_grandchildren(self):
+        def stop():
+            wait_for("the trial", lambda: self.sweep("bad").counts.measurements >= 1)
+            self.cli("stop", "bad")
+
+        self.run_script("""
+import os, signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if len(sys.argv) > 1 and sys.argv[1] != "grandchild":
+    subprocess.Popen([sys.executable, __file__, "grandchild"])
+    subprocess.Popen([sys.executable, __file__, "grandchild"], start_new_session=True)
+    print("epoch=1 loss=1.0", flush=True)
+while True:
+    time.sleep(1)
+""", check=stop)
+        wait_for("the whole tree to go", lambda: not harness.processes_with(os.path.join(self.folder, "bad.py")), 30)
+
+    def test_killed_by_a_signal_is_said(self):
+        trial = self.run_script("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")[0]
+        self.assert_failed(trial, "signal 11")
+
+
+if __name__ == "__main__":
+    harness.main()

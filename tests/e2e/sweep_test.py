@@ -1,0 +1,163 @@
+"""Sweeps end to end: embedded and against a server, with the parts really running."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import harness
+from harness import wait_for
+
+
+class LocalRun(harness.TestCase):
+    def test_run_without_a_server_needs_no_setup_and_leaves_its_results_readable(self):
+        result = self.cli("run", self.write_sweep(), server=False)
+        self.assertIn("toy", result.stdout)
+        self.assertIn("best", result.stdout.lower())
+        listed = json.loads(self.cli("ls", "-o", "json", server=False).stdout)
+        self.assertEqual(len(listed), 1)
+        best = self.cli("best", "toy", server=False).stdout
+        self.assertIn("x", best)
+        rows = self.cli("export", "toy", "-o", "csv", server=False).stdout.strip().splitlines()
+        self.assertEqual(len(rows), 1 + 4)
+
+    def test_run_takes_a_command_and_parameters_from_the_command_line(self):
+        result = self.cli("run", "--param", "x=uniform(0,1)", "--metric", "loss:min", "--trials", "3", "--", "/usr/bin/python3",
+                          self.toy(), "${args}", "--pause", "0.01", server=False)
+        self.assertIn("best", result.stdout.lower())
+
+    def test_the_unchanged_digits_script_is_tuned(self):
+        source = os.path.join(harness.SOURCE, "examples/digits/script.yaml")
+        with open(source) as f:
+            text = f.read()
+        self.assertIn("train.py", text)
+        result = self.cli("run", source, server=False, timeout=600)
+        self.assertIn("best", result.stdout.lower())
+        best = json.loads(self.cli("best", "-o", "json", json.loads(
+            self.cli("ls", "-o", "json", server=False).stdout)[0]["id"], server=False).stdout)
+        self.assertGreater(best["value"], 0.8)
+
+    @harness.unittest.skipUnless(os.path.exists(os.path.join(harness.BIN, "tunesmith-trainer")),
+                                 "tunesmith-trainer is not built here")
+    def test_the_note_s_sweep_trains_with_libtorch(self):
+        self.cli("run", os.path.join(harness.SOURCE, "examples/digits/note.yaml"), server=False, timeout=600)
+        sweep = json.loads(self.cli("ls", "-o", "json", server=False).stdout)[0]
+        best = json.loads(self.cli("best", "-o", "json", sweep["id"], server=False).stdout)
+        self.assertGreater(best["value"], 0.5)
+
+    def test_a_wrong_sweep_file_ends_with_2_and_names_line_field_and_fix(self):
+        path = self.write("bad.yaml", "name: bad\ncommand: [python3, x.py, '${args}']\nparameters:\n"
+                                      "  lr: {loguniform: [0, 1]}\nsearch: {metric: loss, mode: min}\ntrials: 3\n")
+        for command in ("check", "run"):
+            result = self.cli(command, path, check=False, server=False)
+            self.assertEqual(result.returncode, 2, result.stderr)
+            self.assertIn("bad.yaml:4", result.stderr + result.stdout)
+            self.assertIn("lr", result.stderr + result.stdout)
+
+
+class WithServer(harness.TestCase):
+    def test_asha_stops_weak_trials_and_says_why(self):
+        self.start_server()
+        self.start_worker(cpus=4)
+        path = self.write_sweep(trials=12, search={"type": "tpe", "metric": "loss", "mode": "min", "seed": 3},
+                                scheduler={"type": "asha", "max_t": 4, "grace_period": 1, "reduction_factor": 2})
+        self.cli("submit", path)
+        sweep = self.wait_sweep("toy")
+        s = self.stubs()
+        self.assertEqual(sweep.state, s.types.Sweep.SUCCEEDED, sweep.state_reason)
+        stopped = [t for t in self.trials("toy") if t.state == s.types.Trial.STOPPED]
+        self.assertGreater(len(stopped), 0)
+        self.assertIn("worse than the cutoff", stopped[0].state_reason)
+        self.assertEqual(sweep.counts.completed + sweep.counts.stopped, 12)
+
+    def test_watch_shows_every_trial_and_ends_with_the_sweep(self):
+        self.start_server()
+        self.start_worker()
+        self.cli("submit", self.write_sweep())
+        out = self.cli("watch", "toy").stdout
+        self.assertIn("best", out.lower())
+        self.assertNotIn("\x1b", out)
+
+    def test_stop_pause_resume_and_rm(self):
+        s_started = self.start_server()
+        self.assertTrue(s_started.alive())
+        self.start_worker()
+        self.cli("submit", self.write_sweep(trials=50, parameters={
+            "x": {"uniform": [0, 1]}, "epochs": {"constant": 100}, "pause": {"constant": 0.1}}))
+        s = self.stubs()
+        wait_for("running trials", lambda: self.sweep("toy", s).counts.running == 2)
+        self.cli("pause", "toy")
+        self.assertEqual(self.sweep("toy", s).state, s.types.Sweep.PAUSED)
+        self.cli("resume", "toy")
+        self.assertEqual(self.sweep("toy", s).state, s.types.Sweep.ACTIVE)
+        self.assertNotEqual(self.cli("rm", "toy", check=False).returncode, 0)
+        self.cli("stop", "toy")
+        sweep = self.wait_sweep("toy")
+        self.assertEqual(sweep.state, s.types.Sweep.CANCELLED)
+        wait_for("trial processes to go", lambda: not harness.processes_with(self.toy()))
+        self.cli("rm", "toy")
+        self.assertEqual(json.loads(self.cli("ls", "-o", "json").stdout), [])
+
+    def test_ask_and_tell_runs_a_sweep_from_a_program(self):
+        self.start_server()
+        s = self.stubs()
+        spec = s.types.SweepSpec(name="mine", ask_tell=True)
+        spec.parameters.add(name="x").uniform.hi = 1
+        spec.search.metric = "loss"
+        spec.search.goal = s.types.GOAL_MIN
+        spec.budget.trials = 5
+        first = s.sweeps.CreateSweep(s.pb.CreateSweepRequest(spec=spec, request_id="once"))
+        again = s.sweeps.CreateSweep(s.pb.CreateSweepRequest(spec=spec, request_id="once"))
+        self.assertEqual(first.id, again.id)
+        done = 0
+        while True:
+            asked = s.trials.AskTrials(s.pb.AskTrialsRequest(sweep=first.id, client_id="me"))
+            if not asked.trials:
+                self.assertTrue(asked.finished)
+                break
+            one = asked.trials[0]
+            x = one.trial.parameters[0].value.double_value
+            report = s.pb.ReportTrialRequest(sweep=first.id, trial=one.trial.number, lease_epoch=one.lease_epoch,
+                                             sequence=1, step=1)
+            report.metrics.add(name="loss", value=(x - 0.3) ** 2)
+            s.trials.ReportTrial(report)
+            s.trials.CompleteTrial(s.pb.CompleteTrialRequest(sweep=first.id, trial=one.trial.number,
+                                                             lease_epoch=one.lease_epoch))
+            done += 1
+        self.assertEqual(done, 5)
+        self.assertEqual(self.wait_sweep("mine").state, s.types.Sweep.SUCCEEDED)
+
+    def test_health_says_serving(self):
+        self.start_server()
+        s = self.stubs()
+        check = s.grpc_channel.unary_unary("/grpc.health.v1.Health/Check", request_serializer=lambda x: x,
+                                           response_deserializer=lambda x: x)
+        self.assertEqual(check(b"", timeout=harness.TIMEOUT, wait_for_ready=True), b"\x08\x01")
+
+
+class Refusals(harness.TestCase):
+    def test_two_controllers_cannot_share_a_data_folder_or_a_port(self):
+        self.start_server()
+        second = self.start("second", ["tunesmith-server", "--listen", "127.0.0.1:0", "--data-dir",
+                                       os.path.join(self.folder, "server")])
+        self.assertNotEqual(second.process.wait(harness.TIMEOUT), 0)
+        self.assertIn("another", second.output().lower())
+        third = self.start("third", ["tunesmith-server", "--listen", self.address, "--data-dir",
+                                     os.path.join(self.folder, "other")])
+        self.assertNotEqual(third.process.wait(harness.TIMEOUT), 0)
+        self.assertIn(self.address.split(":")[1], third.output())
+
+    def test_an_open_address_needs_tls_or_insecure(self):
+        server = self.start("open", ["tunesmith-server", "--listen", "0.0.0.0:0", "--data-dir",
+                                     os.path.join(self.folder, "open")])
+        self.assertNotEqual(server.process.wait(harness.TIMEOUT), 0)
+        self.assertIn("--insecure", server.output())
+
+    def test_an_unreachable_controller_is_said_with_exit_code_5(self):
+        self.address = "127.0.0.1:1"
+        self.assertEqual(self.cli("ls", check=False).returncode, 5)
+
+
+if __name__ == "__main__":
+    harness.main()
