@@ -17,8 +17,8 @@ enum class Kind : uint8_t {
 };
 
 // Ordered values up to this count get exact masses from a table of all pairs; beyond it a cell is
-// so much narrower than a kernel (bandwidths are above 0.03) that density times width is the mass.
-constexpr uint64_t kLatticeValuesMax = 64;
+// so much narrower than a kernel (bandwidths are above 0.05) that density times width is the mass.
+constexpr uint64_t kLatticeValuesMax = 32;
 
 struct Dim {
   Kind kind = Kind::kFixed;

@@ -20,27 +20,6 @@ double NormalMass(double a, double b) {
 
 double LogPositive(double x) { return PortableLog(std::max(x, 1e-300)); }
 
-// log of the mass of normal(mu, sigma) on [0, 1], for mu in [0, 1]: a table with linear
-// interpolation, for there is one bandwidth and there are hundreds of centres.
-class LogMass {
- public:
-  explicit LogMass(double sigma) {
-    for (size_t k = 0; k < table_.size(); ++k) {
-      const double mu = static_cast<double>(k) / kSteps;
-      table_[k] = LogPositive(NormalMass(-mu / sigma, (1 - mu) / sigma));
-    }
-  }
-  double operator()(double mu) const {
-    const double place = mu * kSteps;
-    const auto k = std::min(static_cast<size_t>(place), kSteps - 1);
-    return table_[k] + (place - static_cast<double>(k)) * (table_[k + 1] - table_[k]);
-  }
-
- private:
-  static constexpr size_t kSteps = 128;
-  std::array<double, kSteps + 1> table_;
-};
-
 }  // namespace
 
 Parzen::Parzen(const Coding& coding, const std::vector<Kernel>& kernels, double prior_weight)
@@ -63,6 +42,16 @@ Parzen::Parzen(const Coding& coding, const std::vector<Kernel>& kernels, double 
   for (const Dim& dim : coding.dims()) searched += dim.kind != Kind::kFixed ? 1 : 0;
   const auto n = static_cast<double>(std::max<size_t>(kernels_, 1));
   sigma_ = 0.2 * PortableExp(-PortableLog(n) / static_cast<double>(searched + 4));
+  for (size_t k = 0; k < log_mass_.size(); ++k) {
+    const double mu = static_cast<double>(k) / kMassSteps;
+    log_mass_[k] = LogPositive(NormalMass(-mu / sigma_, (1 - mu) / sigma_));
+  }
+}
+
+double Parzen::LogMass(double mu) const {
+  const double place = mu * kMassSteps;
+  const auto k = std::min(static_cast<size_t>(place), kMassSteps - 1);
+  return log_mass_[k] + (place - static_cast<double>(k)) * (log_mass_[k + 1] - log_mass_[k]);
 }
 
 double Parzen::CategoricalShare(size_t i) const {
@@ -140,7 +129,6 @@ void Parzen::AddDim(size_t i, const std::vector<Codes>& candidates, double* sums
 void Parzen::AddNumeric(size_t i, const std::vector<Codes>& candidates, double* sums) const {
   const size_t components = kernels_ + 1;
   const float* centres = codes_.data() + i * components;
-  const LogMass log_mass(sigma_);
   const double log_peak = -PortableLog(sigma_) - kLogSqrt2Pi;
   const double slope = 0.5 / (sigma_ * sigma_);
   // An inactive component has a flat kernel: the prior.
@@ -148,7 +136,7 @@ void Parzen::AddNumeric(size_t i, const std::vector<Codes>& candidates, double* 
   for (size_t j = 0; j < components; ++j) {
     if (std::isnan(centres[j])) continue;
     centre[j] = centres[j];
-    bias[j] = log_peak - log_mass(centre[j]);
+    bias[j] = log_peak - LogMass(centre[j]);
     scale[j] = slope;
   }
   for (size_t c = 0; c < candidates.size(); ++c) {
@@ -176,10 +164,6 @@ void Parzen::AddLattice(size_t i, const std::vector<Codes>& candidates, double* 
   // rows[k][m]: log mass of the cell of value k under a kernel at value m. Filled for the values
   // that candidates have.
   std::vector<std::vector<double>> rows(values);
-  std::vector<double> log_total(values);
-  for (size_t m = 0; m < values; ++m) {
-    log_total[m] = LogPositive(NormalMass(-dim.centres[m] / sigma_, (1 - dim.centres[m]) / sigma_));
-  }
   std::vector<double> by_distance;  // without log: the mass depends on |k - m| alone
   if (!dim.log) {
     const double half = 0.5 / static_cast<double>(values);
@@ -198,7 +182,7 @@ void Parzen::AddLattice(size_t i, const std::vector<Codes>& candidates, double* 
       const double log_cell = dim.log ? LogPositive(NormalMass((dim.edges[k] - mu) / sigma_,
                                                                (dim.edges[k + 1] - mu) / sigma_))
                                       : by_distance[k > m ? k - m : m - k];
-      masses.push_back(log_cell - log_total[m]);
+      masses.push_back(log_cell - LogMass(mu));
     }
     if (masses.size() == values)
       masses.push_back(LogPositive(coding_.CellWidth(i, candidates[c][i])));

@@ -1,7 +1,8 @@
 // The density of a group of trials: a mixture over trials of products over parameters.
 #pragma once
 
-#include <memory>
+#include <array>
+#include <cstddef>
 #include <vector>
 
 #include "common/rng.h"
@@ -40,6 +41,7 @@ class Parzen {
   void AddLattice(size_t i, const std::vector<Codes>& candidates, double* sums) const;
   void AddCategorical(size_t i, const std::vector<Codes>& candidates, double* sums) const;
   double SampleKernel(size_t i, double centre, Rng* rng) const;
+  double LogMass(double mu) const;
   double CategoricalShare(size_t i) const;  // relative weight of a value that is not the kernel's
 
   const Coding& coding_;
@@ -48,6 +50,10 @@ class Parzen {
   std::vector<double> log_weights_;  // of kernels_ + 1 components
   std::vector<double> cumulative_;   // of the weights
   double sigma_ = 0;
+  // log of the mass of normal(mu, sigma) on [0, 1] for mu in [0, 1], by linear interpolation: there is one bandwidth
+  // and there are thousands of centres.
+  static constexpr size_t kMassSteps = 128;
+  std::array<double, kMassSteps + 1> log_mass_;
 };
 
 }  // namespace tunesmith::tpe
