@@ -8,12 +8,11 @@
 namespace tunesmith::trainer {
 namespace {
 
-constexpr size_t kFileBytesMax = size_t{4} << 30;  // the data must fit in memory beside its tensors
 constexpr unsigned kChunkBytes = 1 << 20;
 
 }  // namespace
 
-StatusOr<std::string> ReadFileBytes(const std::string& path) {
+StatusOr<std::string> ReadFileBytes(const std::string& path, size_t bytes_max) {
   struct stat info = {};
   if (stat(path.c_str(), &info) != 0) return ErrnoStatus(errno, "cannot read " + path);
   if (S_ISDIR(info.st_mode)) return InvalidArgument(path + " is a directory; a file is needed");
@@ -27,12 +26,14 @@ StatusOr<std::string> ReadFileBytes(const std::string& path) {
     bytes.resize(size + kChunkBytes);
     n = gzread(file, bytes.data() + size, kChunkBytes);
     bytes.resize(size + static_cast<size_t>(n > 0 ? n : 0));
-  } while (n > 0 && bytes.size() <= kFileBytesMax);
+  } while (n > 0 && bytes.size() <= bytes_max);
   int code = Z_OK;
   const std::string text = gzerror(file, &code);
   const int errno_value = errno;
   gzclose_r(file);
-  if (n > 0) return ResourceExhausted(path + " is larger than 4 GiB");
+  if (n > 0) {
+    return ResourceExhausted(path + " is larger than " + std::to_string(bytes_max) + " bytes");
+  }
   if (code == Z_ERRNO) return ErrnoStatus(errno_value, "cannot read " + path);
   if (code != Z_OK && code != Z_STREAM_END) {
     return DataLoss(path + " is damaged or cut: " + text + "; fetch the file again");

@@ -23,6 +23,9 @@ namespace {
 
 constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
+// An epoch on small data is over before a verdict can arrive, and a stop should not come epochs
+// late. Little enough not to be noticed when the controller is away.
+constexpr int kVerdictWaitMs = 50;
 constexpr char kProgram[] = "/proc/self/exe";
 
 std::string Environment(const char* name) {
@@ -51,7 +54,7 @@ int Fail(Trial& trial, const Status& status, int code) {
 int Run(const std::string& config_path, const std::vector<std::string>& settings, Trial& trial) {
   std::string config;
   if (!config_path.empty()) {
-    auto read = ReadFileBytes(config_path);
+    auto read = ReadFileBytes(config_path, kConfigBytesMax);
     if (!read.ok()) return Fail(trial, read.status(), kExitUsage);
     config = *std::move(read);
     if (config.empty()) {
@@ -90,7 +93,7 @@ int Main(int argc, char** argv) {
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? 0 : kExitUsage;
   }
-  Trial trial;
+  Trial trial({.report_wait_ms = kVerdictWaitMs});
   if (config_path.empty()) config_path = trial.config_path();
   return Run(config_path, settings, trial);
 }

@@ -220,6 +220,25 @@ std::optional<int64_t> IntegerIn(const json& value, const OptionSpec& spec) {
   return value.is_number_float() ? static_cast<int64_t>(*x) : value.get<int64_t>();
 }
 
+// The value as written, for an error message: short, and flat however deep it is nested.
+std::string Shown(const json& value) {
+  constexpr size_t kBytesMax = 100;
+  std::string text;
+  if (value.is_array()) {
+    for (const json& item : value) {
+      if (text.size() > kBytesMax) break;
+      text += (text.empty() ? "" : ", ") + (item.is_structured() ? "..." : Shown(item));
+    }
+    text = "[" + text + "]";
+  } else if (value.is_object()) {
+    text = "{...}";
+  } else {
+    text = value.dump(-1, ' ', false, json::error_handler_t::replace);
+  }
+  if (text.size() > kBytesMax) text = text.substr(0, kBytesMax) + "...";
+  return ValidUtf8(text);
+}
+
 // Text also takes a whole number (label_column: -1) and, for header, true and false.
 std::optional<std::string> TextIn(const json& value, const OptionSpec& spec) {
   std::string text;
@@ -407,9 +426,7 @@ StatusOr<TrainerOptions> ParseOptions(std::string_view config,
   TrainerOptions options;
   for (const auto& [spec, given] : collector.given()) {
     if (!Assign(given.value, *spec, &options)) {
-      std::string shown = given.value.dump(-1, ' ', false, json::error_handler_t::replace);
-      if (shown.size() > 100) shown = shown.substr(0, 100) + "...";
-      problems.push_back("option '" + ValidUtf8(given.spelling) + "' is " + ValidUtf8(shown) +
+      problems.push_back("option '" + ValidUtf8(given.spelling) + "' is " + Shown(given.value) +
                          "; it must be " + Allowed(*spec));
     }
   }

@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "common/rng.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "worker/trainer/csv_file.h"
@@ -144,6 +145,26 @@ TEST(CifarTest, ErrorsNameTheFileAndTheByte) {
   EXPECT_FALSE(AppendCifarBatch("", "b", &pixels, &labels).ok());
 }
 
+TEST(AnyBytesTest, TheyAreReadOrRefused) {
+  const std::string csv = "x,y,kind\n1,2.5,\"a\"\n3,4,b\n-1e3,4,b\n";
+  const std::string idx = Idx({2, 2, 2}, "abcdefgh");
+  Rng rng(1);
+  for (int i = 0; i < 20'000; ++i) {
+    for (const std::string& good : {csv, idx}) {
+      std::string text = good.substr(0, 1 + rng.Below(good.size()));
+      for (uint64_t k = rng.Below(4); k-- > 0;) {
+        text[rng.Below(text.size())] = static_cast<char>(rng.Below(256));
+      }
+      const auto table = ParseCsv(text, "f", {});
+      if (table.ok()) {
+        EXPECT_EQ(table->values.size(), table->labels.size() * static_cast<size_t>(table->columns));
+      }
+      const auto file = ParseIdx(text, "f");
+      if (!file.ok()) EXPECT_THAT(Message(file.status()), StartsWith("f, byte "));
+    }
+  }
+}
+
 class FilesTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -193,6 +214,12 @@ TEST_F(FilesTest, ACutGzipFileIsDamagedAndNamed) {
   ASSERT_FALSE(bytes.ok());
   EXPECT_EQ(bytes.status().code(), StatusCode::kDataLoss);
   EXPECT_THAT(Message(bytes.status()), HasSubstr(path));
+}
+
+TEST_F(FilesTest, AFileAboveTheLimitIsRefused) {
+  const std::string path = WriteGzip("big.gz", std::string(5'000'000, 'x'));
+  EXPECT_EQ(ReadFileBytes(path, 1'000'000).status().code(), StatusCode::kResourceExhausted);
+  EXPECT_EQ(ReadFileBytes("/dev/zero", 1'000'000).status().code(), StatusCode::kResourceExhausted);
 }
 
 TEST_F(FilesTest, TheDigitsAreFoundReadAndSplitByClass) {

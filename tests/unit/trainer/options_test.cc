@@ -1,5 +1,6 @@
 #include "worker/trainer/options.h"
 
+#include "common/rng.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -123,6 +124,26 @@ TEST(OptionsTest, TextThatIsNoJsonObjectIsRefused) {
   EXPECT_THAT(Refusal("[1]"), HasSubstr("must be a JSON object"));
   EXPECT_THAT(Refusal(std::string("\x00\xff\xfe", 3)), HasSubstr("not JSON"));
   EXPECT_THAT(Refusal(R"({"optimizer": {"type": {"a": 1}}})"), HasSubstr("'optimizer/type'"));
+}
+
+TEST(OptionsTest, DeepNestingIsRefusedNotACrash) {
+  const std::string deep = std::string(200'000, '[') + std::string(200'000, ']');
+  EXPECT_THAT(Refusal("{\"hidden\": " + deep + "}"), HasSubstr("'hidden' is [...]"));
+  EXPECT_THAT(Refusal("", {"lr=" + deep}), HasSubstr("'lr' is [...]"));
+}
+
+TEST(OptionsTest, AnyBytesAreReadOrRefused) {
+  const std::string good =
+      R"({"optimizer": {"type": "sgd", "momentum": 0.9}, "hidden": [64, 1e2]})";
+  Rng rng(1);
+  for (int i = 0; i < 20'000; ++i) {
+    std::string text = good;
+    for (uint64_t k = rng.Below(4); k-- > 0;) {
+      text[rng.Below(text.size())] = static_cast<char>(rng.Below(256));
+    }
+    const auto options = ParseOptions(text, {}, {});
+    if (!options.ok()) EXPECT_NE(Message(options.status()), "");
+  }
 }
 
 TEST(OptionsTest, WhatHasNoEffectIsNoted) {
