@@ -220,23 +220,27 @@ std::optional<int64_t> IntegerIn(const json& value, const OptionSpec& spec) {
   return value.is_number_float() ? static_cast<int64_t>(*x) : value.get<int64_t>();
 }
 
-// The value as written, for an error message: short, and flat however deep it is nested.
+// The value as written, for an error message.
 std::string Shown(const json& value) {
   constexpr size_t kBytesMax = 100;
-  std::string text;
-  if (value.is_array()) {
-    for (const json& item : value) {
-      if (text.size() > kBytesMax) break;
-      text += (text.empty() ? "" : ", ") + (item.is_structured() ? "..." : Shown(item));
-    }
-    text = "[" + text + "]";
-  } else if (value.is_object()) {
-    text = "{...}";
-  } else {
-    text = value.dump(-1, ' ', false, json::error_handler_t::replace);
-  }
+  std::string text = value.dump(-1, ' ', false, json::error_handler_t::replace);
   if (text.size() > kBytesMax) text = text.substr(0, kBytesMax) + "...";
   return ValidUtf8(text);
+}
+
+// Whether brackets are nested too deep to be options. Parsing stands any depth, but copying and
+// printing a value recurse.
+bool TooDeep(std::string_view text) {
+  constexpr int kDepthMax = 16;
+  int depth = 0;
+  bool quoted = false;
+  for (size_t i = 0; i < text.size() && depth <= kDepthMax; ++i) {
+    const char c = text[i];
+    if (quoted && c == '\\') ++i;
+    if (c == '"') quoted = !quoted;
+    if (!quoted) depth += (c == '[' || c == '{') - (c == ']' || c == '}');
+  }
+  return depth > kDepthMax;
 }
 
 // Text also takes a whole number (label_column: -1) and, for header, true and false.
@@ -334,6 +338,10 @@ class Collector {
   }
 
   void AddConfig(std::string_view config) {
+    if (TooDeep(config)) {
+      problems_.push_back("the configuration is nested more than 16 deep");
+      return;
+    }
     // An exception never leaves: parse errors are turned into a problem here.
     try {
       const json parsed = json::parse(config, nullptr, true, /*ignore_comments=*/true);
@@ -358,6 +366,10 @@ class Collector {
     }
     const std::string name = setting.substr(0, equals);
     const std::string text = setting.substr(equals + 1);
+    if (TooDeep(text)) {
+      problems_.push_back("option '" + ValidUtf8(name) + "' is nested more than 16 deep");
+      return;
+    }
     json value = json::parse(text, nullptr, /*allow_exceptions=*/false);
     if (value.is_discarded() && text.find(',') != std::string::npos) {
       value = json::parse("[" + text + "]", nullptr, false);  // hidden=256,128

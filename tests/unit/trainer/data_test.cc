@@ -160,7 +160,7 @@ TEST(AnyBytesTest, TheyAreReadOrRefused) {
         EXPECT_EQ(table->values.size(), table->labels.size() * static_cast<size_t>(table->columns));
       }
       const auto file = ParseIdx(text, "f");
-      if (!file.ok()) EXPECT_THAT(Message(file.status()), StartsWith("f, byte "));
+      EXPECT_TRUE(file.ok() || Message(file.status()).starts_with("f, byte "));
     }
   }
 }
