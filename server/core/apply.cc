@@ -169,6 +169,7 @@ struct State::Applier {
     Sweep& sweep = Get(e.sweep);
     sweep.state = e.state;
     sweep.becomes = e.becomes;
+    sweep.delete_when_ended = e.delete_when_ended;
     sweep.reason = e.reason;
     if (IsTerminal(e.state)) sweep.ended = e.time;
     Changed(&sweep);
@@ -179,6 +180,7 @@ struct State::Applier {
     state->by_id_.erase(sweep.id);
     if (!sweep.request_id.empty()) state->by_request_.erase(sweep.request_id);
     state->sweeps_.erase(e.sweep);
+    state->last_epoch_ = std::max(state->last_epoch_, e.last_epoch);
     ++state->revision_;
   }
 
@@ -397,6 +399,9 @@ void AddTrial(const Trial& trial, Digest* digest) {
   digest->Add(static_cast<uint64_t>(trial.last_step));
   digest->Add(trial.last_value);
   digest->Add(trial.has_best ? trial.best_value : 0.0);
+  digest->Add(static_cast<uint64_t>(trial.best_step));
+  digest->Add(static_cast<uint64_t>(trial.has_value));
+  digest->Add(static_cast<uint64_t>(trial.stop_verdict.reason));
   digest->Add(static_cast<uint64_t>(trial.ended.ms));
   digest->Add(static_cast<uint64_t>(trial.failures) * 256 + trial.losses);
   for (const SlotValue& metric : trial.last_metrics) {
@@ -422,8 +427,12 @@ uint64_t State::Hash() const {
     digest.Add(id.value);
     digest.Add(sweep->id);
     digest.Add(static_cast<uint64_t>(sweep->state));
+    digest.Add(static_cast<uint64_t>(sweep->becomes) * 2 + static_cast<uint64_t>(sweep->delete_when_ended));
     digest.Add(sweep->reason);
     digest.Add(sweep->seed);
+    digest.Add(uint64_t{sweep->best_trial.value_or(UINT32_MAX)});
+    digest.Add(static_cast<uint64_t>(sweep->attempts_lost));
+    digest.Add(uint64_t{sweep->start_failures_in_row});
     digest.Add(static_cast<uint64_t>(sweep->exhausted));
     digest.Add(static_cast<uint64_t>(sweep->measurements));
     for (const std::string& name : sweep->metric_names) digest.Add(name);
@@ -440,6 +449,8 @@ uint64_t State::Hash() const {
     digest.Add(worker.name);
     digest.Add(static_cast<uint64_t>(worker.drained) * 2 + static_cast<uint64_t>(worker.quarantined));
   }
+  digest.Add(last_sweep_.value);
+  digest.Add(last_epoch_.value);
   return digest.value();
 }
 

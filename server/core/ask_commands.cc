@@ -129,8 +129,10 @@ void Controller::Handle(const ReportTrial& command) {
     // Seen before: the verdict that stands. (A stop holds until the trial ends; anything else continues.)
     if (trial->state == TrialState::kStopping) {
       reply.verdict = trial->stop_verdict;
+      const bool by_scheduler = reply.verdict.action == Action::kStop;
       reply.verdict.action = Action::kStop;
-      reply.text = trial->reason;
+      reply.text = by_scheduler ? Explain(reply.verdict, SchedulerMetric(*sweep->spec), sweep->spec->scheduler.goal)
+                                : trial->reason;
     }
     return Answer(std::move(reply));
   }

@@ -57,6 +57,10 @@ void Controller::FinishRecovery(Time now, Output* out) {
       worker.attempts[attempt_id] = attempt->sequence;
     }
   }
+  // A sweep that only waited for suggestions waits for none any more.
+  std::vector<SweepId> ids;
+  for (const auto& [id, sweep] : state_.sweeps()) ids.push_back(id);
+  for (const SweepId id : ids) MaybeFinishSweep(id);
   dispatch_ = true;
   while (dispatch_) {
     dispatch_ = false;
@@ -178,6 +182,12 @@ void Controller::EndTrial(const Sweep& sweep, uint32_t number, TrialState end, c
               std::to_string(failed) + " trials failed, which is as many as budget.failures allows; the last one: " +
                   reason);
   }
+  constexpr uint32_t kStartFailuresInRowMax = 5;
+  const uint32_t in_row = sweep.start_failures_in_row;
+  if (end == TrialState::kFailed && in_row >= kStartFailuresInRowMax && sweep.state < SweepState::kStopping) {
+    BeginStop(sweep, SweepState::kFailed,
+              std::to_string(in_row) + " attempts in a row could not be started; the last trial: " + reason);
+  }
   MaybeFinishSweep(id);
 }
 
@@ -265,13 +275,6 @@ void Controller::FinishAttempt(const AttemptRef& ref, uint64_t sequence, const A
     if (!sweep.metric_names.empty()) reason += " (it reported " + Join(sweep.metric_names, ", ") + ")";
   }
   EndTrial(sweep, number, TrialState::kFailed, reason);
-  constexpr uint32_t kStartFailuresInRowMax = 5;
-  const Sweep* left = state_.FindSweep(id.sweep);
-  if (left != nullptr && left->start_failures_in_row >= kStartFailuresInRowMax && left->state < SweepState::kStopping) {
-    BeginStop(*left, SweepState::kFailed,
-              "the first " + std::to_string(left->start_failures_in_row) + " attempts in a row could not be started: " +
-                  exit.reason);
-  }
 }
 
 void Controller::LoseAttempt(const AttemptRef& ref, const std::string& why) {
@@ -299,13 +302,15 @@ void Controller::StopOneTrial(const Sweep& sweep, uint32_t number, const std::st
 
 // --- sweeps
 
-void Controller::BeginStop(const Sweep& sweep, SweepState end, const std::string& reason) {
+void Controller::BeginStop(const Sweep& sweep, SweepState end, const std::string& reason, bool delete_when_ended) {
   if (sweep.state >= SweepState::kStopping) return;
   const SweepId id = sweep.number;
-  Emit(SweepChanged{id, SweepState::kStopping, end, reason, now_});
+  Emit(SweepChanged{id, SweepState::kStopping, end, reason, now_, delete_when_ended});
   std::vector<uint32_t> numbers(sweep.pending.begin(), sweep.pending.end());
   numbers.insert(numbers.end(), sweep.live.begin(), sweep.live.end());
   for (uint32_t number : numbers) StopOneTrial(sweep, number, reason);
+  // The last of them may have ended the sweep, and deleted it.
+  if (const Sweep* left = state_.FindSweep(id)) ServeAsks(*left);
   MaybeFinishSweep(id);
 }
 
@@ -318,6 +323,7 @@ void Controller::MaybeFinishSweep(SweepId id) {
   if (sweep->state == SweepState::kStopping) {
     event.state = event.becomes = sweep->becomes;
     event.reason = sweep->reason;
+    event.delete_when_ended = sweep->delete_when_ended;
   } else {
     if (Creatable(*sweep) > 0 || work.suggestions_outstanding > 0) return;
     event.reason = sweep->exhausted && static_cast<int64_t>(sweep->trials.size()) < sweep->target
@@ -333,11 +339,11 @@ void Controller::MaybeFinishSweep(SweepId id) {
     AnswerTo(ask.token, std::move(reply));
   }
   work.asks.clear();
-  if (work.delete_when_ended) DropSweep(id);
+  if (sweep->delete_when_ended) DropSweep(id);
 }
 
 void Controller::DropSweep(SweepId id) {
-  Emit(SweepDeleted{id});
+  Emit(SweepDeleted{id, state_.last_epoch()});
   Effect_(DropSearcher{id});
   Effect_(DeleteLogs{id});
   work_.erase(id);

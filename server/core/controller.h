@@ -82,7 +82,6 @@ class Controller {
     size_t points_used = 0;                // user's points turned into trials
     std::deque<Ask> asks;
     std::map<uint32_t, Time> ask_deadlines;  // trial -> end of its client's lease
-    bool delete_when_ended = false;
   };
 
   // --- one per command (sweep_commands.cc, worker_commands.cc, ask_commands.cc)
@@ -108,7 +107,7 @@ class Controller {
   void Refuse(Status status, std::string reason, Problems problems = {});
   void AnswerTo(uint64_t token, Reply reply);
   const Sweep* NeedSweep(SweepId id);        // refuses with SWEEP_NOT_FOUND
-  void BeginStop(const Sweep& sweep, SweepState end, const std::string& reason);
+  void BeginStop(const Sweep& sweep, SweepState end, const std::string& reason, bool delete_when_ended = false);
   void StopOneTrial(const Sweep& sweep, uint32_t number, const std::string& reason);
   void EndTrial(const Sweep& sweep, uint32_t number, TrialState state, const std::string& reason);
   // The processes of the live attempt are gone: what becomes of the trial.

@@ -27,10 +27,14 @@ struct SweepChanged {
   SweepState becomes = SweepState::kCancelled;
   std::string reason;
   Time time;
+  // With kStopping: a user wants it deleted as soon as it has ended.
+  bool delete_when_ended = false;
 };
 
 struct SweepDeleted {
   SweepId sweep;
+  // The last one given so far: the journal may drop all that it holds of the sweep, and epochs must grow all the same.
+  LeaseEpoch last_epoch;
 };
 
 // The searcher has no further point.

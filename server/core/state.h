@@ -78,6 +78,7 @@ struct Sweep {
   uint64_t seed = 0;
   SweepState state = SweepState::kActive;
   SweepState becomes = SweepState::kCancelled;  // while stopping: the state it will end in
+  bool delete_when_ended = false;
   std::string reason;
   Time created;
   Time ended;
@@ -121,6 +122,7 @@ class State {
   const Trial* FindTrial(TrialId trial) const;
   WorkerId FindWorker(const std::string& name) const;  // none if unknown
   SweepId next_sweep() const { return SweepId(last_sweep_.value + 1); }
+  LeaseEpoch last_epoch() const { return last_epoch_; }
   LeaseEpoch next_epoch() const { return LeaseEpoch(last_epoch_.value + 1); }
   WorkerId next_worker() const { return WorkerId(last_worker_.value + 1); }
   uint64_t revision() const { return revision_; }

@@ -78,6 +78,7 @@ void Controller::Handle(const ControlSweep& command) {
       }
       if (sweep->state == SweepState::kActive) {
         Emit(SweepChanged{command.sweep, SweepState::kPaused, SweepState::kPaused, "paused by a user", now_});
+        ServeAsks(*sweep);  // they are told so
         dispatch_ = true;
       }
       break;
@@ -105,8 +106,11 @@ void Controller::Handle(const ControlSweep& command) {
         DropSweep(command.sweep);
         break;
       }
-      work_[command.sweep].delete_when_ended = true;
-      BeginStop(*sweep, SweepState::kCancelled, "deleted by a user");
+      if (stopping) {
+        Emit(SweepChanged{command.sweep, SweepState::kStopping, sweep->becomes, sweep->reason, now_, true});
+      } else {
+        BeginStop(*sweep, SweepState::kCancelled, "deleted by a user", true);
+      }
       break;
   }
   Answer(std::move(reply));
@@ -183,6 +187,7 @@ void Controller::Handle(const Tick& command) {
       sessions_.erase(worker.session);
       worker.session = SessionId();
       ++topology_;
+      dispatch_ = true;
     }
     const auto attempts = worker.attempts;
     for (const auto& [attempt, sequence] : attempts) {

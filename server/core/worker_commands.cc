@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "common/check.h"
 #include "common/limits.h"
@@ -32,19 +33,29 @@ void Controller::Handle(const WorkerConnected& command) {
     Effect_(CloseSession{worker.session, MakeStatus(StatusCode::kAborted, "replaced by a newer stream")});
     sessions_.erase(worker.session);
   }
-  worker.session = command.session;
+  worker.session = SessionId();
   worker.info = hello;
   worker.connected = worker.last_seen = now_;
   worker.draining = hello.draining;
   worker.cpus_used = 0;
   worker.device_used.assign(hello.devices.size(), 0.0);
   worker.start_failures_in_row = 0;
+  // What it no longer runs is lost BEFORE its places are counted and the rest is answered: the loss may end the sweep.
+  const std::set<AttemptRef> running(hello.attempts.begin(), hello.attempts.end());
+  const auto before = worker.attempts;
+  for (const auto& [attempt, sequence] : before) {
+    const Trial* trial = state_.FindTrial(attempt.trial);
+    if (trial == nullptr || trial->LiveAttempt() == nullptr) continue;
+    const AttemptRef ref{attempt, trial->LiveAttempt()->epoch};
+    if (running.count(ref) == 0) LoseAttempt(ref, "worker " + hello.name + " no longer runs it");
+  }
+
+  worker.session = command.session;
   sessions_[command.session] = id;
   ++topology_;
-
   SendWelcome welcome{command.session, {}};
   std::map<AttemptId, uint64_t> adopted;
-  for (const AttemptRef& ref : hello.attempts) {
+  for (const AttemptRef& ref : running) {
     AttemptAnswer answer{ref, AttemptAnswer::Kind::kForget, 0, ""};
     const Trial* trial = IsCurrent(ref) ? state_.FindTrial(ref.attempt.trial) : nullptr;
     if (trial == nullptr || trial->attempts.back().worker != id) {
@@ -63,15 +74,8 @@ void Controller::Handle(const WorkerConnected& command) {
     OccupyPlace(&worker, trial->attempts.back());
     welcome.attempts.push_back(std::move(answer));
   }
+  worker.attempts = std::move(adopted);
   Effect_(std::move(welcome));
-
-  const auto before = std::exchange(worker.attempts, adopted);
-  for (const auto& [attempt, sequence] : before) {
-    if (adopted.count(attempt) != 0) continue;
-    const Trial* trial = state_.FindTrial(attempt.trial);
-    if (trial == nullptr || trial->LiveAttempt() == nullptr) continue;
-    LoseAttempt({attempt, trial->LiveAttempt()->epoch}, "worker " + hello.name + " no longer runs it");
-  }
   dispatch_ = true;
 }
 
@@ -83,6 +87,7 @@ void Controller::Handle(const WorkerDisconnected& command) {
   worker.last_seen = now_;
   sessions_.erase(it);
   ++topology_;
+  dispatch_ = true;  // with the last GPU gone, optional ones are not waited for
 }
 
 void Controller::Handle(const WorkerHeartbeat& command) {
@@ -193,14 +198,28 @@ void Controller::Handle(const DrainWorker& command) {
   Answer(std::move(reply));
 }
 
-void Controller::OccupyPlace(LiveWorker* worker, const Attempt& attempt) {
-  worker->cpus_used += attempt.cpus;
-  const double share = attempt.gpus >= 1 ? 1 : attempt.gpus;
+namespace {
+
+// Shares are counted in whole millionths of a device, so that taking and giving back leaves nothing behind.
+double Millionths(double share) { return std::round(share * 1e6) / 1e6; }
+
+// Rounded down: three thirds must fit.
+double ShareOf(const Attempt& attempt) { return attempt.gpus >= 1 ? 1 : std::floor(attempt.gpus * 1e6) / 1e6; }
+
+void ChangeDevices(LiveWorker* worker, const Attempt& attempt, double sign) {
   for (const std::string& uuid : attempt.devices) {
     for (size_t i = 0; i < worker->info.devices.size(); ++i) {
-      if (worker->info.devices[i].uuid == uuid) worker->device_used[i] += share;
+      if (worker->info.devices[i].uuid != uuid) continue;
+      worker->device_used[i] = Millionths(worker->device_used[i] + sign * ShareOf(attempt));
     }
   }
+}
+
+}  // namespace
+
+void Controller::OccupyPlace(LiveWorker* worker, const Attempt& attempt) {
+  worker->cpus_used += attempt.cpus;
+  ChangeDevices(worker, attempt, 1);
 }
 
 void Controller::ReleasePlace(const Attempt& attempt, const AttemptId& id) {
@@ -210,14 +229,7 @@ void Controller::ReleasePlace(const Attempt& attempt, const AttemptId& id) {
   worker.attempts.erase(id);
   if (!worker.session) return;  // counted anew when it connects
   worker.cpus_used -= attempt.cpus;
-  const double share = attempt.gpus >= 1 ? 1 : attempt.gpus;
-  for (const std::string& uuid : attempt.devices) {
-    for (size_t i = 0; i < worker.info.devices.size(); ++i) {
-      if (worker.info.devices[i].uuid != uuid) continue;
-      // Shares such as 0.1 do not add up exactly.
-      worker.device_used[i] = std::max(0.0, std::round((worker.device_used[i] - share) * 1e6) / 1e6);
-    }
-  }
+  ChangeDevices(&worker, attempt, -1);
 }
 
 }  // namespace tunesmith

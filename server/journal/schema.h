@@ -13,8 +13,9 @@ CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS sweep_created(seq INTEGER PRIMARY KEY, sweep INTEGER, id TEXT, request_id TEXT, spec TEXT,
   seed INTEGER, time_ms INTEGER);
 CREATE TABLE IF NOT EXISTS sweep_changed(seq INTEGER PRIMARY KEY, sweep INTEGER, state TEXT, becomes TEXT, reason TEXT,
-  time_ms INTEGER);
-CREATE TABLE IF NOT EXISTS sweep_deleted(seq INTEGER PRIMARY KEY, sweep INTEGER, purged INTEGER DEFAULT 0);
+  time_ms INTEGER, delete_when_ended INTEGER);
+CREATE TABLE IF NOT EXISTS sweep_deleted(seq INTEGER PRIMARY KEY, sweep INTEGER, purged INTEGER DEFAULT 0,
+  last_epoch INTEGER);
 CREATE TABLE IF NOT EXISTS space_exhausted(seq INTEGER PRIMARY KEY, sweep INTEGER);
 -- parameters: a JSON object of the active ones, by name.
 CREATE TABLE IF NOT EXISTS trial_created(seq INTEGER PRIMARY KEY, sweep INTEGER, trial INTEGER, parameters TEXT,

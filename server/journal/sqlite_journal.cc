@@ -30,7 +30,7 @@ struct Table {
 
 // In the order of the alternatives of Event.
 constexpr std::array<Table, std::variant_size_v<Event>> kTables = {{
-    {"sweep_created", 6},   {"sweep_changed", 5},   {"sweep_deleted", 2},     {"space_exhausted", 1},
+    {"sweep_created", 6},   {"sweep_changed", 6},   {"sweep_deleted", 3},     {"space_exhausted", 1},
     {"trial_created", 6},   {"attempt_leased", 11}, {"attempt_running", 5},   {"metric_named", 3},
     {"measurements", 25},   {"trial_stopping", 4},  {"attempt_ended", 14},    {"trial_ended", 14},
     {"worker_registered", 2}, {"worker_drained", 4},
@@ -287,13 +287,14 @@ bool SqliteJournal::Run(const SweepCreated& e) {
 }
 
 bool SqliteJournal::Run(const SweepChanged& e) {
-  return Row(e).Int(Signed(e.sweep.value)).Text(Name(e.state)).Text(Name(e.becomes)).Text(e.reason).Int(e.time.ms).Run();
+  return Row(e).Int(Signed(e.sweep.value)).Text(Name(e.state)).Text(Name(e.becomes)).Text(e.reason).Int(e.time.ms)
+      .Int(e.delete_when_ended).Run();
 }
 
 bool SqliteJournal::Run(const SweepDeleted& e) {
   spaces_.erase(e.sweep);
   purges_.push_back({e.sweep});
-  return Row(e).Int(Signed(e.sweep.value)).Int(0).Run();
+  return Row(e).Int(Signed(e.sweep.value)).Int(0).Int(Signed(e.last_epoch.value)).Run();
 }
 
 bool SqliteJournal::Run(const SpaceExhausted& e) { return Row(e).Int(Signed(e.sweep.value)).Run(); }
@@ -406,11 +407,12 @@ StatusOr<Event> SqliteJournal::Read(size_t table, const SqliteStatement& row) {
       const auto state = SweepStateFromName(row.GetTextView(2));
       const auto becomes = SweepStateFromName(row.GetTextView(3));
       if (!state || !becomes) return Damaged("sweep state");
-      return Event(SweepChanged{ReadSweep(row), *state, *becomes, row.GetText(4), Time{row.GetInt(5)}});
+      return Event(SweepChanged{ReadSweep(row), *state, *becomes, row.GetText(4), Time{row.GetInt(5)},
+                                row.GetInt(6) != 0});
     }
     case TableOf<SweepDeleted>():
       if (row.GetInt(2) == 0) purges_.push_back({ReadSweep(row)});
-      return Event(SweepDeleted{ReadSweep(row)});
+      return Event(SweepDeleted{ReadSweep(row), LeaseEpoch(Unsigned(row.GetInt(3)))});
     case TableOf<SpaceExhausted>(): return Event(SpaceExhausted{ReadSweep(row)});
     case TableOf<TrialCreated>(): {
       const auto space = spaces_.find(ReadSweep(row));

@@ -1,0 +1,298 @@
+// Trials: attempts, measurements, verdicts, ends.
+#include "tests/unit/server/core/core_test.h"
+
+namespace tunesmith {
+namespace {
+
+class TrialsTest : public CoreTest {
+ protected:
+  // One worker with `places` places and a running sweep.
+  void Run(SweepSpec spec, int32_t places) {
+    worker_ = Connect("w", places);
+    id_ = Create(spec);
+  }
+  SessionId worker_;
+  SweepId id_;
+};
+
+TEST_F(TrialsTest, ATrialRunsFromItsAssignmentToItsEnd) {
+  Run(SpecOf("digits", 1), 1);
+  const auto assigned = TakeEffects<SendAssign>();
+  ASSERT_EQ(assigned.size(), 1u);
+  EXPECT_EQ(assigned[0].session, worker_);
+  EXPECT_EQ(assigned[0].sweep_id, "digits");
+  EXPECT_FALSE(assigned[0].resume);
+  EXPECT_TRUE(SamePoint(assigned[0].point, TrialOf(id_, 0).point));
+  const AttemptRef ref = assigned[0].ref;
+  EXPECT_EQ(TrialOf(id_, 0).state, TrialState::kRunning);
+  EXPECT_EQ(TrialOf(id_, 0).attempts[0].state, AttemptState::kStarting);
+  Started(worker_, ref);
+  EXPECT_EQ(TrialOf(id_, 0).attempts[0].state, AttemptState::kRunning);
+  Report(worker_, ref, 1, 0.7);
+  Report(worker_, ref, 2, 0.4);
+  Ended(worker_, ref, ExitCode(0));
+  const Trial& trial = TrialOf(id_, 0);
+  EXPECT_EQ(trial.state, TrialState::kCompleted);
+  EXPECT_EQ(trial.reason, "");
+  EXPECT_EQ(trial.measurements, 2u);
+  EXPECT_EQ(trial.last_step, 2);
+  EXPECT_EQ(trial.best_value, 0.4);
+  EXPECT_EQ(trial.attempts[0].state, AttemptState::kSucceeded);
+  const auto observed = TakeEffects<ObserveTrial>();
+  ASSERT_EQ(observed.size(), 1u);
+  EXPECT_EQ(observed[0].observation.outcome, Outcome::kCompleted);
+  EXPECT_EQ(observed[0].observation.value, 0.4);
+}
+
+TEST_F(TrialsTest, AReportWithoutAStepCountsOn) {
+  Run(SpecOf("digits", 1), 1);
+  Report(worker_, RefOf(id_, 0), 0, 0.7);
+  EXPECT_EQ(TrialOf(id_, 0).last_step, 1);
+  Report(worker_, RefOf(id_, 0), 10, 0.7);
+  Report(worker_, RefOf(id_, 0), 0, 0.7);
+  EXPECT_EQ(TrialOf(id_, 0).last_step, 11);
+}
+
+TEST_F(TrialsTest, OfAMetricNamedTwiceInOneReportTheLaterValueCounts) {
+  Run(SpecOf("digits", 1), 1);
+  Post(WorkerRecords{worker_, {MeasuredOf(RefOf(id_, 0), 1, {{"loss", 9}, {"accuracy", 0.5}, {"loss", 2}})}});
+  ASSERT_EQ(TrialOf(id_, 0).last_metrics.size(), 2u);
+  EXPECT_EQ(TrialOf(id_, 0).last_value, 2);
+  EXPECT_EQ(TrialOf(id_, 0).best_value, 2);
+}
+
+TEST_F(TrialsTest, MoreMetricNamesThanTheLimitAreLeftOut) {
+  Run(SpecOf("digits", 1), 1);
+  std::vector<NamedMetric> metrics;
+  for (int i = 0; i < 300; ++i) metrics.push_back({"m" + std::to_string(i), 1.0 * i});
+  Post(WorkerRecords{worker_, {MeasuredOf(RefOf(id_, 0), 1, metrics)}});
+  EXPECT_EQ(SweepOf(id_).metric_names.size(), 256u);
+  EXPECT_EQ(TrialOf(id_, 0).last_metrics.size(), 256u);
+}
+
+TEST_F(TrialsTest, AFailedProgramFailsItsTrialInWords) {
+  Run(SpecOf("digits", 4), 4);
+  Ended(worker_, RefOf(id_, 0), ExitCode(1, "ModuleNotFoundError: No module named 'torch'"));
+  EXPECT_EQ(TrialOf(id_, 0).state, TrialState::kFailed);
+  EXPECT_EQ(TrialOf(id_, 0).reason, "exit code 1: ModuleNotFoundError: No module named 'torch'");
+  AttemptExit killed;
+  killed.signal = 9;
+  killed.out_of_memory = true;
+  Ended(worker_, RefOf(id_, 1), killed);
+  EXPECT_EQ(TrialOf(id_, 1).reason, "killed by signal 9 (out of memory)");
+  Ended(worker_, RefOf(id_, 2), StartFailure("no such program"));
+  EXPECT_EQ(TrialOf(id_, 2).reason, "could not be started: no such program");
+  const auto observed = TakeEffects<ObserveTrial>();
+  ASSERT_EQ(observed.size(), 3u);
+  EXPECT_EQ(observed[0].observation.outcome, Outcome::kFailed);
+  EXPECT_TRUE(std::isnan(observed[0].observation.value));
+}
+
+TEST_F(TrialsTest, AProgramThatEndsWellButNeverReportsHasFailedAndIsToldWhatItReported) {
+  SweepSpec spec = SpecOf("digits", 2);
+  spec.retry.failed = 3;
+  Run(spec, 2);
+  Ended(worker_, RefOf(id_, 0), ExitCode(0));
+  EXPECT_EQ(TrialOf(id_, 0).state, TrialState::kFailed) << "trying again would not help";
+  EXPECT_EQ(TrialOf(id_, 0).reason, "ended well but never reported loss");
+  Post(WorkerRecords{worker_, {MeasuredOf(RefOf(id_, 1), 1, {{"Loss", 1.0}, {"acc", 0.5}})}});
+  Ended(worker_, RefOf(id_, 1), ExitCode(0));
+  EXPECT_EQ(TrialOf(id_, 1).reason, "ended well but never reported loss (it reported Loss, acc)");
+}
+
+TEST_F(TrialsTest, AProgramThatReportsOnlyNotANumberCompletesWithoutABest) {
+  Run(SpecOf("digits", 1), 1);
+  Finish(worker_, RefOf(id_, 0), kNan);
+  EXPECT_EQ(TrialOf(id_, 0).state, TrialState::kCompleted);
+  EXPECT_FALSE(TrialOf(id_, 0).has_best);
+  EXPECT_FALSE(SweepOf(id_).best_trial.has_value());
+  const auto observed = TakeEffects<ObserveTrial>();
+  ASSERT_EQ(observed.size(), 1u);
+  EXPECT_TRUE(std::isnan(observed[0].observation.value));
+}
+
+TEST_F(TrialsTest, AFailedAttemptIsTriedAgainAsOftenAsAllowedWithAskToResume) {
+  SweepSpec spec = SpecOf("digits", 1);
+  spec.retry.failed = 1;
+  Run(spec, 1);
+  Report(worker_, RefOf(id_, 0), 1, 0.9);
+  Ended(worker_, RefOf(id_, 0), ExitCode(1));
+  EXPECT_EQ(TrialOf(id_, 0).state, TrialState::kRunning);
+  ASSERT_EQ(TrialOf(id_, 0).attempts.size(), 2u);
+  EXPECT_EQ(TrialOf(id_, 0).attempts[0].state, AttemptState::kFailed);
+  EXPECT_GT(TrialOf(id_, 0).attempts[1].epoch, TrialOf(id_, 0).attempts[0].epoch);
+  const auto assigned = TakeEffects<SendAssign>();
+  ASSERT_EQ(assigned.size(), 2u);
+  EXPECT_TRUE(assigned[1].resume);
+  EXPECT_EQ(assigned[0].seed, assigned[1].seed);
+  Ended(worker_, RefOf(id_, 0), ExitCode(1));
+  EXPECT_EQ(TrialOf(id_, 0).state, TrialState::kFailed);
+  EXPECT_EQ(TrialOf(id_, 0).attempts.size(), 2u);
+}
+
+TEST_F(TrialsTest, TheWorseTrialAtARungIsStoppedAndToldWhy) {
+  Run(AshaSpecOf("digits", 2), 2);
+  Report(worker_, RefOf(id_, 0), 1, 0.2);
+  EXPECT_TRUE(TakeEffects<SendStop>().empty()) << "the first at a rung goes on";
+  Report(worker_, RefOf(id_, 1), 1, 0.9);
+  EXPECT_EQ(TrialOf(id_, 1).state, TrialState::kStopping);
+  const auto verdicts = TakeEffects<SendVerdict>();
+  ASSERT_EQ(verdicts.size(), 2u);
+  EXPECT_EQ(verdicts[1].verdict.action, Action::kStop);
+  EXPECT_EQ(verdicts[1].verdict.reason, Reason::kBelowCutoff);
+  const auto stops = TakeEffects<SendStop>();
+  ASSERT_EQ(stops.size(), 1u);
+  EXPECT_EQ(stops[0].reason, verdicts[1].text);
+  // Its last words are recorded, not judged.
+  Report(worker_, RefOf(id_, 1), 2, 0.1);
+  EXPECT_EQ(TrialOf(id_, 1).measurements, 2u);
+  EXPECT_TRUE(TakeEffects<SendVerdict>().empty());
+  Ended(worker_, RefOf(id_, 1), ExitCode(1, "terminated"));
+  EXPECT_EQ(TrialOf(id_, 1).state, TrialState::kStopped) << "how its processes ended does not matter";
+  EXPECT_EQ(TrialOf(id_, 1).reason, stops[0].reason);
+  const auto observed = TakeEffects<ObserveTrial>();
+  ASSERT_EQ(observed.size(), 1u);
+  EXPECT_EQ(observed[0].observation.outcome, Outcome::kStopped);
+}
+
+TEST_F(TrialsTest, ATrialThatReachesMaxTCompletes) {
+  Run(AshaSpecOf("digits", 1), 1);
+  Report(worker_, RefOf(id_, 0), 8, 0.2);
+  EXPECT_EQ(TrialOf(id_, 0).state, TrialState::kStopping);
+  EXPECT_EQ(TakeEffects<SendStop>().size(), 1u);
+  AttemptExit exit;
+  exit.signal = 15;
+  Ended(worker_, RefOf(id_, 0), exit);
+  EXPECT_EQ(TrialOf(id_, 0).state, TrialState::kCompleted);
+  EXPECT_EQ(TrialOf(id_, 0).attempts[0].state, AttemptState::kSucceeded);
+}
+
+TEST_F(TrialsTest, AStoppedTrialWhoseWorkerVanishesIsStillStopped) {
+  Run(AshaSpecOf("digits", 2), 2);
+  Report(worker_, RefOf(id_, 0), 1, 0.2);
+  Report(worker_, RefOf(id_, 1), 1, 0.9);
+  Post(WorkerDisconnected{worker_});
+  Advance(Seconds(21));
+  EXPECT_EQ(TrialOf(id_, 1).state, TrialState::kStopped);
+  EXPECT_EQ(TrialOf(id_, 0).state, TrialState::kPending);
+}
+
+TEST_F(TrialsTest, AUserStopsOneTrial) {
+  Run(SpecOf("digits", 3), 1);
+  EXPECT_TRUE(Do(StopTrial{{id_, 0}}).status.ok());
+  EXPECT_EQ(TrialOf(id_, 0).state, TrialState::kStopping);
+  EXPECT_EQ(TakeEffects<SendStop>().size(), 1u);
+  EXPECT_TRUE(Do(StopTrial{{id_, 0}}).status.ok()) << "once more does nothing";
+  EXPECT_TRUE(TakeEffects<SendStop>().empty());
+  Ended(worker_, RefOf(id_, 0), ExitCode(0));
+  EXPECT_EQ(TrialOf(id_, 0).state, TrialState::kCancelled);
+  EXPECT_EQ(TrialOf(id_, 0).reason, "stopped by a user");
+  EXPECT_EQ(TakeEffects<ForgetTrial>().size(), 1u) << "its point may be proposed again";
+  EXPECT_EQ(Do(StopTrial{{id_, 0}}).reason, "TRIAL_TERMINAL");
+  EXPECT_EQ(Do(StopTrial{{id_, 77}}).reason, "TRIAL_NOT_FOUND");
+}
+
+TEST_F(TrialsTest, AWaitingTrialIsCancelledAtOnce) {
+  SweepSpec spec = SpecOf("digits", 2);
+  spec.points = {{{"lr", 0.1}}, {{"lr", 0.2}}};
+  const SweepId id = Create(spec);
+  ASSERT_EQ(TrialOf(id, 1).state, TrialState::kPending);
+  EXPECT_TRUE(Do(StopTrial{{id, 1}}).status.ok());
+  EXPECT_EQ(TrialOf(id, 1).state, TrialState::kCancelled);
+  Do(StopTrial{{id, 0}});
+  EXPECT_EQ(SweepOf(id).state, SweepState::kSucceeded);
+}
+
+TEST_F(TrialsTest, RecordsOfOneMessageAreJudgedInOrderAndAcknowledgedOnceAfterThem) {
+  Run(SpecOf("digits", 1), 1);
+  const AttemptRef ref = RefOf(id_, 0);
+  TakeEffects<SendAck>();
+  Post(WorkerRecords{worker_,
+                     {StartedOf(ref), MeasuredOf(ref, 1, {{"loss", 3}}), MeasuredOf(ref, 2, {{"loss", 2}})}});
+  const auto acks = TakeEffects<SendAck>();
+  ASSERT_EQ(acks.size(), 1u);
+  EXPECT_EQ(acks[0].sequence, 3u);
+  EXPECT_EQ(TrialOf(id_, 0).measurements, 2u);
+}
+
+TEST_F(TrialsTest, ARecordThatComesTwiceCountsOnceAndIsAcknowledgedAgain) {
+  Run(SpecOf("digits", 1), 1);
+  const WorkerRecord record = MeasuredOf(RefOf(id_, 0), 1, {{"loss", 3}});
+  Post(WorkerRecords{worker_, {record}});
+  const size_t events = journal_.size();
+  TakeEffects<SendAck>();
+  Post(WorkerRecords{worker_, {record, record}});
+  EXPECT_EQ(journal_.size(), events);
+  EXPECT_EQ(TrialOf(id_, 0).measurements, 1u);
+  EXPECT_EQ(TakeEffects<SendAck>().size(), 1u);
+}
+
+TEST_F(TrialsTest, ARecordOfAnOlderEpochIsIgnoredCountedAndAcknowledged) {
+  SweepSpec spec = SpecOf("digits", 1);
+  spec.retry.failed = 1;
+  Run(spec, 1);
+  const AttemptRef old = RefOf(id_, 0);
+  Ended(worker_, old, ExitCode(1));
+  ASSERT_EQ(TrialOf(id_, 0).attempts.size(), 2u);
+  TakeEffects<SendAck>();
+  Report(worker_, old, 1, 0.5);
+  AttemptRef forged = RefOf(id_, 0);
+  forged.epoch = LeaseEpoch(999);
+  Report(worker_, forged, 1, 0.5);
+  EXPECT_EQ(TrialOf(id_, 0).measurements, 0u);
+  EXPECT_EQ(controller_->stale_records(), 2u);
+  EXPECT_EQ(TakeEffects<SendAck>().size(), 2u);
+}
+
+TEST_F(TrialsTest, RecordsOfATrialOnAnotherWorkerAreStale) {
+  Run(SpecOf("digits", 1), 1);
+  const SessionId other = Connect("other", 1);
+  Report(other, RefOf(id_, 0), 1, 0.5);
+  EXPECT_EQ(TrialOf(id_, 0).measurements, 0u);
+  EXPECT_EQ(controller_->stale_records(), 1u);
+}
+
+TEST_F(TrialsTest, LogChunksGoToTheLogStoreOnceAndNotIntoTheJournal) {
+  Run(SpecOf("digits", 1), 1);
+  WorkerRecord record = RecordOf(RefOf(id_, 0), WorkerRecord::Kind::kLog);
+  record.data = "epoch 1\n";
+  const size_t events = journal_.size();
+  Post(WorkerRecords{worker_, {record}});
+  Post(WorkerRecords{worker_, {record}});
+  EXPECT_EQ(journal_.size(), events);
+  const auto logs = TakeEffects<AppendLog>();
+  ASSERT_EQ(logs.size(), 1u);
+  EXPECT_EQ(logs[0].data, "epoch 1\n");
+}
+
+TEST_F(TrialsTest, AWorkersClockIsHeldBetweenTheLeaseAndNow) {
+  Run(SpecOf("digits", 1), 1);
+  const Time leased = now_;
+  now_ = now_ + Seconds(5);
+  WorkerRecord early = MeasuredOf(RefOf(id_, 0), 1, {{"loss", 3}});
+  early.time = Time{1};
+  WorkerRecord late = MeasuredOf(RefOf(id_, 0), 2, {{"loss", 3}});
+  late.time = kTimeNever;
+  Post(WorkerRecords{worker_, {early, late}});
+  std::vector<Time> times;
+  for (const Event& event : journal_) {
+    if (const auto* measured = std::get_if<Measured>(&event)) times.push_back(measured->time);
+  }
+  EXPECT_EQ(times, (std::vector<Time>{leased, now_}));
+}
+
+TEST_F(TrialsTest, TheSchedulerMayFollowAnotherMetricThanTheSearcher) {
+  SweepSpec spec = AshaSpecOf("digits", 2);
+  spec.search.metric = "accuracy";
+  spec.search.goal = Goal::kMax;
+  spec.scheduler.metric = "loss";
+  Run(spec, 2);
+  Post(WorkerRecords{worker_, {MeasuredOf(RefOf(id_, 0), 1, {{"accuracy", 0.1}, {"loss", 0.2}})}});
+  Post(WorkerRecords{worker_, {MeasuredOf(RefOf(id_, 1), 1, {{"accuracy", 0.9}, {"loss", 0.9}})}});
+  EXPECT_EQ(TrialOf(id_, 0).state, TrialState::kRunning);
+  EXPECT_EQ(TrialOf(id_, 1).state, TrialState::kStopping) << "judged by loss";
+  EXPECT_EQ(SweepOf(id_).best_trial, 1u) << "ranked by accuracy";
+}
+
+}  // namespace
+}  // namespace tunesmith
