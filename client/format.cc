@@ -257,7 +257,8 @@ std::string Sparkline(std::span<const double> points, size_t width, double low, 
     for (size_t i = begin; i < end; ++i) {
       if (std::isnan(points[i])) continue;
       const bool flat = !(high > low);
-      sum += flat ? 0.5 : (std::clamp(points[i], low, high) - low) / (high - low);
+      // Halves: the difference of two finite numbers can overflow.
+      sum += flat ? 0.5 : (std::clamp(points[i], low, high) / 2 - low / 2) / (high / 2 - low / 2);
       ++count;
     }
     if (count == 0) {

@@ -20,7 +20,6 @@ namespace {
 constexpr std::string_view kBegin = "\x1b[?25l\x1b[?7l";
 constexpr std::string_view kEnd = "\x1b[?7h\x1b[?25h";
 constexpr std::string_view kEraseLine = "\x1b[2K";
-constexpr std::string_view kEraseBelow = "\x1b[J";
 
 size_t SizeFromText(const std::optional<std::string>& text) {
   constexpr size_t kMax = 10'000;
@@ -47,6 +46,19 @@ size_t WidthWithoutSgr(std::string_view line) {
 std::string CursorUp(size_t rows) { return rows == 0 ? "" : "\x1b[" + std::to_string(rows) + "A"; }
 std::string CursorDown(size_t rows) {
   return rows == 0 ? "" : "\x1b[" + std::to_string(rows) + "B";
+}
+
+// From the cursor's row on; the cursor comes back. Line by line: some terminals (tmux) take "erase
+// everything below" at the top of the screen for a cleared screen and keep the old frame in their
+// history.
+std::string EraseRows(size_t rows) {
+  if (rows == 0) return "";
+  std::string out = "\r";
+  for (size_t i = 0; i < rows; ++i) {
+    if (i > 0) out += CursorDown(1);
+    out += kEraseLine;
+  }
+  return out + CursorUp(rows - 1);
 }
 
 std::string InOneFrame(const std::string& bytes) {
@@ -128,10 +140,10 @@ size_t Repainter::RowsOnScreen(size_t width) const {
   return rows;
 }
 
-std::string Repainter::MoveToTop(TermSize size) const {
+std::string Repainter::EraseFrame(TermSize size) const {
   // What has scrolled off the screen can't be reached.
   const size_t rows = std::min(RowsOnScreen(std::max<size_t>(size.width, 1)), size.height - 1);
-  return "\r" + CursorUp(rows);
+  return "\r" + CursorUp(rows) + EraseRows(rows);
 }
 
 // Same size of the window as for the frame that is shown.
@@ -156,8 +168,7 @@ std::string Repainter::ChangedLines(const std::vector<std::string>& lines) const
   }
   if (lines.size() < shown_.size()) {
     move_to(lines.size());
-    out += "\r";
-    out += kEraseBelow;
+    out += EraseRows(shown_.size() - lines.size());
   }
   if (out.empty()) return out;
   move_to(lines.size());
@@ -170,7 +181,7 @@ void Repainter::Paint(const std::vector<std::string>& lines, TermSize size) {
   frame.resize(std::min(frame.size(), size.height - 1));
   std::string bytes;
   if (!shown_.empty() && size != size_) {
-    bytes = MoveToTop(size) + std::string(kEraseBelow);
+    bytes = EraseFrame(size);
     shown_.clear();
   }
   bytes += ChangedLines(frame);
@@ -181,7 +192,7 @@ void Repainter::Paint(const std::vector<std::string>& lines, TermSize size) {
 
 void Repainter::Clear() {
   if (shown_.empty()) return;
-  sink_(InOneFrame(MoveToTop(size_) + std::string(kEraseBelow)));
+  sink_(InOneFrame(EraseFrame(size_)));
   shown_.clear();
 }
 

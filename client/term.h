@@ -68,7 +68,7 @@ class Repainter {
 
  private:
   size_t RowsOnScreen(size_t width) const;
-  std::string MoveToTop(TermSize size) const;
+  std::string EraseFrame(TermSize size) const;
   std::string ChangedLines(const std::vector<std::string>& lines) const;
 
   Sink sink_;

@@ -114,6 +114,8 @@ TEST(Sparkline, ShowsOneCharacterAColumn) {
   EXPECT_EQ(Sparkline(broken, 4, 0, 7, true), "▂×█▁");
   const double flat[] = {3, 3};
   EXPECT_EQ(Sparkline(flat, 4, 3, 3, true), "▅▅");
+  const double huge[] = {-1.7e308, 0, 1.7e308};
+  EXPECT_EQ(Sparkline(huge, 3, -1.7e308, 1.7e308, true), "▁▅█");
   EXPECT_EQ(Sparkline({}, 4, 0, 1, true), "");
 }
 

@@ -160,10 +160,6 @@ class FakeTerminal {
         EXPECT_EQ(argument, "2");
         rows_[row_].clear();
         break;
-      case 'J':
-        rows_.resize(row_ + 1);
-        rows_[row_].resize(std::min(rows_[row_].size(), column_));
-        break;
       case 'h':
       case 'l':
         if (argument == "?7") wrap_ = bytes[end] == 'h';
