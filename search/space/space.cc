@@ -21,6 +21,12 @@ double LogUniform(double lo, double hi, Rng* rng) {
   return std::clamp(x, lo, hi);
 }
 
+// Whether `multiple`, a quotient by a step, is a whole number up to rounding; a user's 0.1 * 3 is a
+// multiple of 0.1.
+bool NearlyWhole(double multiple) {
+  return std::fabs(multiple - std::nearbyint(multiple)) <= 1e-6 + std::fabs(multiple) * 0x1p-50;
+}
+
 int64_t Floor(double x) { return static_cast<int64_t>(std::floor(x)); }
 
 }  // namespace
@@ -223,8 +229,7 @@ std::optional<uint64_t> Space::IndexOf(size_t i, const Value& value) const {
   const double step = v.numerator / v.denominator;
   const double k = std::nearbyint(x / step);
   const bool integer = IsInteger(p.distribution);
-  // A user's 0.30000000000000004 is the multiple 0.3; an integer has to be exact.
-  if (!(integer ? k * step == x : std::fabs(x / step - k) <= 1e-6)) return std::nullopt;
+  if (!(integer ? k * step == x : NearlyWhole(x / step))) return std::nullopt;
   const double index = k - static_cast<double>(v.first);
   if (!(index >= 0 && index < static_cast<double>(v.count))) return std::nullopt;
   return static_cast<uint64_t>(index);
@@ -253,17 +258,17 @@ bool Space::Takes(size_t i, const Value& value, std::string* why_not) const {
   if (std::isinf(x)) return no(ValueJson(value) + " is not finite");
   if (p.distribution == Distribution::kNormal) return true;
   if (p.distribution == Distribution::kQNormal) {
-    return std::fabs(x / p.q - std::nearbyint(x / p.q)) <= 1e-6
-               ? true
-               : no(ValueJson(value) + " is not a multiple of " + DoubleText(p.q));
+    return NearlyWhole(x / p.q) ? true
+                                : no(ValueJson(value) + " is not a multiple of " + DoubleText(p.q));
   }
+  if (IndexOf(i, value)) return true;
   if (x < p.lo) return no(ValueJson(value) + " is below the lower bound " + DoubleText(p.lo));
   const bool inclusive = p.q > 0 && !(IsInteger(p.distribution) && p.q == 1);
   if (inclusive ? x > p.hi + 1e-6 * p.q : x >= p.hi) {
     return no(ValueJson(value) + " is not below the upper bound " + DoubleText(p.hi) +
               (inclusive ? " (inclusive)" : " (exclusive)"));
   }
-  if (!values_[i].finite || IndexOf(i, value)) return true;
+  if (!values_[i].finite) return true;
   return no(ValueJson(value) + (p.q > 0 && p.q != 1 ? " is not a multiple of " + DoubleText(p.q)
                                                     : std::string(" is not an integer")));
 }

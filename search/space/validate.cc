@@ -14,6 +14,8 @@ namespace tunesmith {
 namespace {
 
 constexpr double kExactIntegerMax = 0x1p53;
+constexpr double kMultiplesMax =
+    0x1p48;  // of a real step: beyond it neighbours are hard to tell apart
 constexpr double kSmallestLogBound = std::numeric_limits<double>::min();
 
 bool IsQuantised(Distribution d) {
@@ -56,7 +58,10 @@ class SpaceBuilder {
       return std::nullopt;
     }
     CheckNames();
-    for (const Parameter& p : parameters()) CheckDomain(p);
+    for (Parameter& p : parameters()) {
+      if (!IsQuantised(p.distribution)) p.q = 0;  // so that q > 0 means quantised everywhere
+      CheckDomain(p);
+    }
     const bool sound = problems_->size() == before;
     if (sound) {
       for (const Parameter& p : parameters()) space_.values_.push_back(Space::MakeValues(p));
@@ -208,7 +213,7 @@ class SpaceBuilder {
     if (!(p.q > 0) || !std::isfinite(p.q)) {
       AddDomain(p, "step q = " + Number(p.q) + " must be greater than 0",
                 "use normal for no rounding");
-    } else if ((std::fabs(p.mean) + 10 * p.sd) / p.q > kExactIntegerMax) {
+    } else if ((std::fabs(p.mean) + 10 * p.sd) / p.q > kMultiplesMax) {
       AddDomain(p, "step q = " + Number(p.q) + " is too small for the range",
                 "use normal for no rounding");
     }
@@ -270,7 +275,8 @@ class SpaceBuilder {
       AddDomain(p, "step q = " + Number(p.q) + " is not an integer", "use quniform for real steps");
       return;
     }
-    if (std::max(std::fabs(p.lo), std::fabs(p.hi)) / p.q > kExactIntegerMax) {
+    if (std::max(std::fabs(p.lo), std::fabs(p.hi)) / p.q >
+        (IsInteger(p.distribution) ? kExactIntegerMax : kMultiplesMax)) {
       AddDomain(p, "step q = " + Number(p.q) + " is too small for the bounds", "leave q out");
       return;
     }

@@ -304,6 +304,33 @@ TEST(TpeSearcherTest, OutliersAndMonotoneScalesDoNotBreakIt) {
   EXPECT_LT(MeanSuggestion(Goal::kMin, value), 0.45);
 }
 
+TEST(TpeSearcherTest, ExtremeButSoundSpacesStayInBounds) {
+  int sound = 0;
+  for (uint64_t seed = 0; seed < 20'000; ++seed) {
+    Rng rng(seed);
+    std::vector<Parameter> parameters = {testing_spaces::Garbage("a", &rng),
+                                         testing_spaces::Garbage("b", &rng)};
+    for (const Parameter& p : parameters) {
+      if (p.distribution == Distribution::kGrid) parameters.clear();
+      if (parameters.empty()) break;
+    }
+    Problems problems;
+    const auto space = Space::Create(std::move(parameters), &problems);
+    if (!space || space->size() == 0) continue;
+    ++sound;
+    const auto searcher = Create("tpe", *space, seed);
+    for (uint32_t n = 0; n < 18; ++n) {
+      const Suggestion s = searcher->Suggest(n);
+      if (s.exhausted) break;
+      std::string why;
+      ASSERT_TRUE(space->Contains(s.point, &why)) << seed << " " << why;
+      searcher->Add(n, s.point);
+      searcher->Observe({.trial = n, .value = static_cast<double>((n * 7) % 11), .step = 1});
+    }
+  }
+  EXPECT_GT(sound, 100);
+}
+
 TEST(TpeSearcherTest, SuggestionsAreTheSameOnEveryMachine) {
   const Space space =
       Make({Range("lr", Distribution::kLogUniform, 1e-5, 1), Choice("c", {Text("a"), Text("b")}),

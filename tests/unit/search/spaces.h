@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <iterator>
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -61,6 +64,27 @@ inline Parameter Grid(std::string name, std::vector<Value> options,
 }
 inline Parameter Constant(std::string name, Value value) {
   return Options(std::move(name), Distribution::kConstant, {std::move(value)}, {});
+}
+
+// A parameter of any distribution with extreme, senseless or fitting numbers; more often wrong than
+// right.
+inline Parameter Garbage(std::string name, Rng* rng) {
+  const double kInf = std::numeric_limits<double>::infinity();
+  const double numbers[] = {0,       -0.0,     1,      -1,         0.1,         0.3,
+                            2,       3,        10,     1e-300,     5e-324,      1e300,
+                            1.7e308, -1.7e308, 0x1p53, 0x1p53 + 2, -0x1p53,     0x1p63,
+                            1e-9,    0.5,      kInf,   -kInf,      std::nan("")};
+  const auto number = [&] { return numbers[rng->Below(std::size(numbers))]; };
+  Parameter p;
+  p.name = std::move(name);
+  p.distribution = static_cast<Distribution>(rng->Below(13));
+  p.lo = number();
+  p.hi = number();
+  p.q = number();
+  p.mean = number();
+  p.sd = number();
+  for (uint64_t k = rng->Below(4); k > 0; --k) p.options.emplace_back(number());
+  return p;
 }
 
 // The space, which must be sound.
