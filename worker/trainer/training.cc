@@ -230,14 +230,15 @@ class Training {
                    {"accuracy", scores_.accuracy},
                    {"train_loss", scores_.train_loss}},
                   checkpoint);
-    if (!trial_.attached()) return;
-    // Not in the form of a report: the daemon may look for those in the log too.
-    std::printf("epoch %lld of %lld: loss %.4f, accuracy %.4f\n",
-                static_cast<long long>(progress_.epoch), static_cast<long long>(options_.epochs),
-                scores_.loss, scores_.accuracy);
-    std::fflush(stdout);
     if (!trial_.checkpoint_dir().empty()) {
       WriteReportedEpoch(trial_.checkpoint_dir(), progress_.epoch);
+    }
+    if (trial_.attached()) {
+      // Not in the form of a report: the daemon may look for those in the log too.
+      std::printf("epoch %lld of %lld: loss %.4f, accuracy %.4f\n",
+                  static_cast<long long>(progress_.epoch), static_cast<long long>(options_.epochs),
+                  scores_.loss, scores_.accuracy);
+      std::fflush(stdout);
     }
   }
 
