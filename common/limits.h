@@ -36,6 +36,18 @@ constexpr int64_t kTrialLogBytesMax = 64 << 20;        // per attempt on the wor
 constexpr int64_t kForwardedLogBytesMax = 4 << 20;     // per attempt sent to the controller
 constexpr int64_t kStopGraceMsDefault = 10'000;        // SIGTERM to SIGKILL
 constexpr size_t kUnackedRecordsMax = 20'000;          // per attempt; then the worker stops reading from the trial
+constexpr size_t kUnackedBytesMax = 16 << 20;          // the same in memory, for measurements with hundreds of metrics
+constexpr size_t kRecordBytesPerMessageMax = 1 << 20;  // of one WorkerMessage; the receiver refuses kReceiveBytesMax
+constexpr size_t kEndReasonBytesMax = 2'000;           // stands in lists and tables
+constexpr int64_t kLeftoverGraceMs = 2'000;            // TERM to KILL for children that outlive their program
+constexpr size_t kLogChunkBytesMax = 32 << 10;         // of forwarded output in one record
+constexpr int64_t kLogBytesPerSecondMax = 64 << 10;    // forwarded per attempt; a person reads less
+constexpr int64_t kTrialReadBytesPerSecondMax = 16 << 20;  // a trial that writes gigabytes waits; others do not
+constexpr int64_t kReportsPerSecondMax = 5'000;        // per attempt, after a burst of kUnackedRecordsMax
+constexpr size_t kChannelBytesMax = 1 << 20;           // verdicts for a trial that does not read them; then its channel is closed
+constexpr int64_t kDeviceReleaseMsMax = 10'000;        // for a driver to give back the memory of a dead process
+constexpr int64_t kReconnectMsMin = 200;
+constexpr int64_t kReconnectMsMax = 10'000;
 
 // --- scheduling
 constexpr int kRungsPerBracketMax = 1'000;        // a reduction factor of 1.01 has 463 rungs up to step 100

@@ -1,0 +1,76 @@
+// The daemon: one loop that joins the agent to processes, spool, devices and the controller.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/status.h"
+#include "common/time.h"
+#include "worker/agent/agent.h"
+#include "worker/gpus/gpus.h"
+#include "worker/link/link.h"
+#include "worker/link/spool.h"
+#include "worker/options.h"
+#include "worker/process/supervisor.h"
+
+namespace tunesmith::worker {
+
+class Daemon {
+ public:
+  // Locks the state directory, ends what a killed daemon left, finds the GPUs, and starts to
+  // connect. The error says what to do.
+  static StatusOr<std::unique_ptr<Daemon>> Create(DaemonOptions options);
+  ~Daemon();
+
+  // Until SIGTERM or SIGINT and the drain that follows. These signals must be blocked in every
+  // thread. The calling thread must be the one that called Create.
+  Status Run();
+
+ private:
+  explicit Daemon(DaemonOptions options);
+  Status Init();
+  Status LockStateDir();
+  StatusOr<std::string> InstanceId();
+  Status FindGpus();
+  Status RestoreSpool();
+
+  Time Now() const;
+  void Wait(Time now);
+  void TakeSignals(Time now);
+  void TakeLinkEvents(Time now);
+  void HandleMessage(const v1::ControllerMessage& message, Time now);
+  void Carry(Time now);
+  void SendWhatIsDue(Time now);
+  bool MayLeave(Time now);
+  v1::WorkerMessage MakeHello() const;
+
+  DaemonOptions options_;
+  int lock_fd_ = -1;
+  int wake_fd_ = -1;
+  int signal_fd_ = -1;
+  std::string boot_id_;
+  int64_t wall_offset_ms_ =
+      0;  // from the monotonic clock: later changes of the wall clock expire no lease
+  std::unique_ptr<GpuDriver> driver_;
+  std::vector<Gpu> gpus_;
+  Agent agent_;
+  std::unique_ptr<Supervisor> supervisor_;
+  std::optional<Spool> spool_;
+  std::unique_ptr<Link> link_;
+
+  uint64_t session_ = 0;
+  bool welcomed_ = false;
+  bool link_busy_ = false;  // written and not yet out: what comes meanwhile goes out together
+  Duration heartbeat_ = Milliseconds(kHeartbeatMs);
+  Time heartbeat_at_{0};
+  std::string last_trouble_;  // of the connection, so that the log does not repeat it
+
+  int stop_signals_ = 0;
+  Time stop_all_at_ = kTimeNever;
+  Time leave_at_ = kTimeNever;  // even if ends were not acknowledged
+};
+
+}  // namespace tunesmith::worker

@@ -1,0 +1,29 @@
+// Command line of tunesmith-worker.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <variant>
+
+namespace tunesmith::worker {
+
+struct DaemonOptions {
+  std::string controller = "127.0.0.1:7070";
+  std::string name;       // default: the host name
+  std::string state_dir;  // default: $XDG_STATE_HOME/tunesmith/worker
+  int cpus = 0;           // default: CPUs that the daemon may run on
+  std::string gpus = "auto";
+  std::map<std::string, std::string> labels;
+  std::string trainer;  // default: tunesmith-trainer beside this program
+  // After SIGTERM, how long running attempts may go on before they are stopped and reported lost.
+  int64_t drain_timeout_ms = 0;
+  std::string tls_ca, tls_certificate, tls_key;
+  bool use_cgroups = true;
+  bool verbose = false;
+};
+
+// The options with defaults filled in, or the exit code after help or an error was printed.
+std::variant<DaemonOptions, int> ParseDaemonOptions(int argc, char** argv);
+
+}  // namespace tunesmith::worker

@@ -1,0 +1,675 @@
+#include "worker/process/supervisor.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <utility>
+
+#include "common/log.h"
+#include "common/text.h"
+#include "worker/process/end_words.h"
+#include "worker/process/files.h"
+#include "worker/process/launch_plan.h"
+#include "worker/process/line_parser.h"
+#include "worker/process/log_forwarder.h"
+#include "worker/process/output_splitter.h"
+#include "worker/process/rate.h"
+#include "worker/process/spawn.h"
+
+namespace tunesmith::worker {
+namespace {
+
+constexpr size_t kReadBytes = 64 << 10;
+constexpr int64_t kDeviceSlackBytes = 128 << 20;  // a driver's own bookkeeping may grow by so much
+constexpr int64_t kOomWindowMs =
+    10'000;  // an end so soon after the kernel killed something is put down to it
+constexpr int64_t kOomSampleMs = 1'000;
+constexpr int64_t kReapOrphansMs = 2'000;
+constexpr int64_t kKillLeftoversMsMax = 10'000;
+constexpr int kEventsMax = 64;
+
+}  // namespace
+
+struct Supervisor::Trial {
+  AttemptKey key;
+  std::shared_ptr<const Assignment> assignment;
+  AttemptPaths paths;
+  uint64_t number = 0;
+  SpawnedProcess process;
+  std::string cgroup;
+  Time started;
+
+  std::unique_ptr<LineParser> parser;
+  OutputSplitter splitter{kTrialLineBytesMax};
+  std::string unparsed;            // of stdout, read and not yet taken
+  std::optional<Report> progress;  // last state of a line that is being redrawn
+  std::string channel_in;
+  std::string channel_out;
+  bool channel_used = false;  // then stdout is not parsed: no report twice
+  bool watched[3] = {false, false, false};
+  bool held = false;  // no reading until acknowledgements or time give room
+
+  LogForwarder forwarder;
+  int log_fd = -1;
+  int64_t log_bytes = 0;
+  int64_t log_bytes_left_out = 0;
+  OutputTail stdout_tail;
+  OutputTail stderr_tail;
+  std::string failed_reason;
+  TokenBucket bytes_rate;
+  TokenBucket report_rate;
+
+  bool exited = false;
+  bool told_exit = false;
+  siginfo_t exit_info = {};
+  bool kill_sent = false;
+  bool oom_suspected = false;
+  Time tree_gone_at = kTimeNever;
+  std::map<std::string, int64_t> device_used_before;
+
+  Trial(const LogForwarderOptions& log, int64_t bytes_per_second, int64_t reports_per_second,
+        Time now)
+      : started(now),
+        forwarder(log),
+        bytes_rate(bytes_per_second, bytes_per_second, now),
+        report_rate(reports_per_second, static_cast<int64_t>(kUnackedRecordsMax), now) {}
+  ~Trial() {
+    for (int fd :
+         {process.pidfd, process.stdout_fd, process.stderr_fd, process.channel_fd, log_fd}) {
+      if (fd >= 0) close(fd);
+    }
+  }
+  int Fd(Source source) const {
+    switch (source) {
+      case Source::kStdout:
+        return process.stdout_fd;
+      case Source::kStderr:
+        return process.stderr_fd;
+      case Source::kChannel:
+        return process.channel_fd;
+      case Source::kExit:
+        break;
+    }
+    return process.pidfd;
+  }
+};
+
+Supervisor::Supervisor(SupervisorOptions options, Agent* agent)
+    : options_(std::move(options)), agent_(agent), forest_(kLeaseVariable) {}
+
+StatusOr<std::unique_ptr<Supervisor>> Supervisor::Create(SupervisorOptions options, Agent* agent) {
+  std::unique_ptr<Supervisor> supervisor(new Supervisor(std::move(options), agent));
+  TS_RETURN_IF_ERROR(supervisor->Init());
+  return supervisor;
+}
+
+Status Supervisor::Init() {
+  epoll_fd_ = epoll_create1(EPOLL_CLOEXEC);
+  if (epoll_fd_ < 0) return ErrnoStatus(errno, "cannot make an epoll descriptor");
+  if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) return ErrnoStatus(errno, "cannot become a subreaper");
+  TS_RETURN_IF_ERROR(MakeFolder(options_.state_dir + "/trials"));
+  TS_RETURN_IF_ERROR(MakeFolder(options_.state_dir + "/running"));
+  TS_RETURN_IF_ERROR(EndLeftovers());
+  if (options_.use_cgroups) cgroups_ = Cgroups::Open();
+  oom_kills_ = ReadOomKills().value_or(0);
+  return OkStatus();
+}
+
+Supervisor::~Supervisor() {
+  for (auto& [key, trial] : trials_) {
+    if (!trial->cgroup.empty()) Cgroups::Kill(trial->cgroup);
+    kill(-trial->process.pid, SIGKILL);
+    waitpid(trial->process.pid, nullptr, 0);
+    if (!trial->cgroup.empty()) Cgroups::Remove(trial->cgroup);
+  }
+  if (epoll_fd_ >= 0) close(epoll_fd_);
+}
+
+// Every file of running/ is an attempt that was not over when the daemon died: "pid start_ticks
+// cgroup".
+Status Supervisor::EndLeftovers() {
+  const std::string folder = options_.state_dir + "/running";
+  std::map<pid_t, uint64_t> leaders;
+  std::vector<std::string> files, groups;
+  DIR* listing = opendir(folder.c_str());
+  if (listing == nullptr) return ErrnoStatus(errno, "cannot read " + folder);
+  while (const dirent* entry = readdir(listing)) {
+    if (entry->d_name[0] == '.') continue;
+    files.push_back(folder + "/" + entry->d_name);
+    const auto content = ReadFile(files.back());
+    int pid = 0;
+    unsigned long long start = 0;
+    char group[1024] = "";
+    if (!content.ok() || std::sscanf(content->c_str(), "%d %llu %1023s", &pid, &start, group) < 2)
+      continue;
+    leaders[pid] = start;
+    if (Cgroups::IsOurs(group)) groups.push_back(group);
+  }
+  closedir(listing);
+  for (const std::string& group : groups) Cgroups::Kill(group);
+  const std::string mark = options_.instance + "/";
+  const auto killed = KillMatching(
+      [&](const ProcessInfo& process) {
+        const auto leader = leaders.find(process.session);
+        if (leader != leaders.end()) {
+          // A session's number is not given anew while a process of it lives.
+          const auto head = ReadProcess(leader->first);
+          if (!head.has_value() || head->start_ticks == leader->second) return true;
+        }
+        return ReadEnvironmentOf(process.pid, kLeaseVariable).compare(0, mark.size(), mark) == 0;
+      },
+      kKillLeftoversMsMax);
+  if (!killed.ok())
+    return Annotate(killed.status(), "cannot end what an earlier daemon left running");
+  leftovers_killed_ = *killed;
+  for (const std::string& group : groups) Cgroups::Remove(group);
+  for (const std::string& file : files) unlink(file.c_str());
+  return OkStatus();
+}
+
+// --- starting
+
+void Supervisor::Start(std::shared_ptr<const Assignment> assignment, Time now) {
+  const AttemptKey key = assignment->key;
+  auto launched = Launch(*assignment, now);
+  if (!launched.ok()) {
+    Log(LogLevel::kWarning, "attempt_not_started",
+        {{"attempt", KeyText(key)}, {"reason", Message(launched.status())}});
+    agent_->OnStartFailed(key, Message(launched.status()), now);
+    return;
+  }
+  std::unique_ptr<Trial> trial = *std::move(launched);
+  trial->assignment = std::move(assignment);
+  trial->number = ++last_number_;
+  Trial* const raw = trial.get();
+  by_number_[raw->number] = raw;
+  trials_[key] = std::move(trial);
+  forest_.AddLeader(raw->process.pid, options_.instance + "/" + KeyText(key));
+  for (Source source : {Source::kStdout, Source::kStderr, Source::kChannel, Source::kExit}) {
+    const Status watched = Watch(raw, source);
+    if (!watched.ok()) Log(LogLevel::kError, "watch_failed", {{"reason", Message(watched)}});
+  }
+  Log(LogLevel::kInfo, "attempt_started",
+      {{"attempt", KeyText(key)}, {"sweep", raw->assignment->sweep_id}, {"pid", raw->process.pid}});
+  agent_->OnStarted(key, raw->process.pid, now);
+}
+
+StatusOr<std::unique_ptr<Supervisor::Trial>> Supervisor::Launch(const Assignment& assignment,
+                                                                Time now) {
+  const LogForwarderOptions log{options_.forwarded_bytes_max, kLogBytesPerSecondMax,
+                                kLogChunkBytesMax};
+  auto trial = std::make_unique<Trial>(log, options_.read_bytes_per_second_max,
+                                       options_.reports_per_second_max, now);
+  trial->key = assignment.key;
+  trial->paths = PathsOf(options_.state_dir + "/trials", assignment);
+  const AttemptPaths& paths = trial->paths;
+  TS_ASSIGN_OR_RETURN(trial->parser, LineParser::Create(assignment.collect, assignment.metrics));
+  // What lies there for a first attempt belongs to a sweep of another controller.
+  if (!assignment.resume) TS_RETURN_IF_ERROR(RemoveAll(paths.checkpoint_dir));
+  TS_RETURN_IF_ERROR(RemoveAll(paths.folder));
+  TS_RETURN_IF_ERROR(MakeFolder(paths.folder));
+  TS_RETURN_IF_ERROR(MakeFolder(paths.checkpoint_dir));
+  if (assignment.workdir.empty()) TS_RETURN_IF_ERROR(MakeFolder(paths.workdir));
+
+  LaunchContext context{options_.inherited_env, options_.trainer,
+                        !IsEmptyFolder(paths.checkpoint_dir)};
+  TS_ASSIGN_OR_RETURN(LaunchPlan plan, PlanLaunch(assignment, paths, context));
+  plan.env[kLeaseVariable] = options_.instance + "/" + KeyText(assignment.key);
+  TS_RETURN_IF_ERROR(WriteFile(paths.config, plan.config_json));
+  trial->log_fd =
+      open(paths.output.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644);
+  if (trial->log_fd < 0) return ErrnoStatus(errno, "cannot write " + paths.output);
+  for (const std::string& device : assignment.devices) {
+    const auto used = options_.gpus == nullptr ? std::nullopt : options_.gpus->UsedBytes(device);
+    if (used.has_value()) trial->device_used_before[device] = *used;
+  }
+
+  trial->cgroup = cgroups_.Create(options_.instance + "-" + KeyText(assignment.key));
+  auto spawned = SpawnProgram({plan.executable, plan.argv, plan.env, plan.workdir, trial->cgroup});
+  if (!spawned.ok()) {
+    if (!trial->cgroup.empty()) Cgroups::Remove(trial->cgroup);
+    return spawned.status();
+  }
+  trial->process = *spawned;
+  const auto info = ReadProcess(spawned->pid);
+  const std::string line = std::to_string(spawned->pid) + " " +
+                           std::to_string(info.has_value() ? info->start_ticks : 0) + " " +
+                           trial->cgroup + "\n";
+  const Status noted = WriteFile(options_.state_dir + "/running/" + KeyText(assignment.key), line);
+  if (!noted.ok()) {
+    // Unknown to a restarted daemon it might outlive this one.
+    if (!trial->cgroup.empty()) Cgroups::Kill(trial->cgroup);
+    kill(-spawned->pid, SIGKILL);
+    waitpid(spawned->pid, nullptr, 0);
+    if (!trial->cgroup.empty()) Cgroups::Remove(trial->cgroup);
+    return noted;
+  }
+  return trial;
+}
+
+// --- watching
+
+Status Supervisor::Watch(Trial* trial, Source source) {
+  epoll_event event = {};
+  event.events = EPOLLIN;
+  if (source == Source::kChannel && !trial->channel_out.empty()) event.events |= EPOLLOUT;
+  event.data.u64 = trial->number << 2 | static_cast<uint64_t>(source);
+  const bool again = source != Source::kExit && trial->watched[static_cast<size_t>(source)];
+  if (epoll_ctl(epoll_fd_, again ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, trial->Fd(source), &event) != 0) {
+    return ErrnoStatus(errno, "cannot watch a trial");
+  }
+  if (source != Source::kExit) trial->watched[static_cast<size_t>(source)] = true;
+  return OkStatus();
+}
+
+void Supervisor::Unwatch(Trial* trial, Source source) {
+  bool& watched = trial->watched[static_cast<size_t>(source)];
+  if (watched) epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, trial->Fd(source), nullptr);
+  watched = false;
+}
+
+void Supervisor::CloseChannel(Trial* trial) {
+  Unwatch(trial, Source::kChannel);
+  if (trial->process.channel_fd >= 0) close(trial->process.channel_fd);
+  trial->process.channel_fd = -1;
+  trial->channel_out.clear();
+}
+
+void Supervisor::Run(Time now) {
+  epoll_event events[kEventsMax];
+  const int count = epoll_wait(epoll_fd_, events, kEventsMax, 0);
+  for (int i = 0; i < count; ++i) {
+    const auto it = by_number_.find(events[i].data.u64 >> 2);
+    if (it == by_number_.end()) continue;
+    Trial* const trial = it->second;
+    const auto source = static_cast<Source>(events[i].data.u64 & 3);
+    if (source == Source::kExit) {
+      NoteExit(trial, now);
+    } else if (source == Source::kChannel) {
+      if ((events[i].events & EPOLLOUT) != 0) WriteChannel(trial);
+      if ((events[i].events & ~static_cast<uint32_t>(EPOLLOUT)) != 0)
+        ReadChannel(trial, now, false);
+    } else {
+      ReadOutput(trial, source, now, false);
+    }
+  }
+  SampleOomKills(now);
+  std::vector<Trial*> all;
+  for (auto& [key, trial] : trials_) all.push_back(trial.get());
+  for (Trial* trial : all) {
+    if (trial->held) Resume(trial, now);
+    if (auto chunk = trial->forwarder.Take(now)) {
+      agent_->OnLog(trial->key, std::move(chunk->data), chunk->dropped_bytes, now);
+    }
+  }
+  if (!trials_.empty() && now - forest_at_ >= Milliseconds(kReapOrphansMs)) RefreshForest(now);
+  for (Trial* trial : all) {
+    if (trial->exited) CheckTree(trial, now);  // may delete it
+  }
+}
+
+Time Supervisor::NextDeadline() const {
+  Time deadline = trials_.empty() ? kTimeNever : forest_at_ + Milliseconds(kReapOrphansMs);
+  for (const auto& [key, trial] : trials_) {
+    deadline = std::min(deadline, trial->forwarder.NextDue());
+    if (trial->held && !agent_->Full(key)) {
+      deadline = std::min({deadline, std::max(trial->bytes_rate.NextPositive(),
+                                              trial->report_rate.NextPositive())});
+    }
+    if (trial->exited) deadline = std::min(deadline, forest_at_ + forest_every_);
+  }
+  return deadline;
+}
+
+// --- output
+
+void Supervisor::ReadOutput(Trial* trial, Source source, Time now, bool last) {
+  char buffer[kReadBytes];
+  while (trial->Fd(source) >= 0) {
+    if (!last && !trial->bytes_rate.Positive(now)) {
+      trial->held = true;
+      Unwatch(trial, source);
+      return;
+    }
+    const ssize_t n = read(trial->Fd(source), buffer, sizeof buffer);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && errno == EAGAIN) return;
+    if (n <= 0) {
+      Unwatch(trial, source);
+      int* fd = source == Source::kStdout ? &trial->process.stdout_fd : &trial->process.stderr_fd;
+      close(*fd);
+      *fd = -1;
+      return;
+    }
+    trial->bytes_rate.Spend(n);
+    TakeOutput(trial, source, std::string_view(buffer, static_cast<size_t>(n)), now);
+    if (source == Source::kStdout) ParseStdout(trial, now, last);
+    if (!last) return;
+  }
+}
+
+void Supervisor::TakeOutput(Trial* trial, Source source, std::string_view bytes, Time now) {
+  KeepLog(trial, bytes);
+  trial->forwarder.Append(bytes, now);
+  (source == Source::kStdout ? trial->stdout_tail : trial->stderr_tail).Append(bytes);
+  if (source == Source::kStdout) trial->unparsed.append(bytes);
+}
+
+void Supervisor::KeepLog(Trial* trial, std::string_view bytes) {
+  const int64_t room = std::max<int64_t>(0, options_.log_bytes_max - trial->log_bytes);
+  const size_t kept = std::min<size_t>(bytes.size(), static_cast<size_t>(room));
+  size_t written = 0;
+  while (written < kept) {
+    const ssize_t n = write(trial->log_fd, bytes.data() + written, kept - written);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) break;  // a full disk costs log lines, not the trial
+    written += static_cast<size_t>(n);
+  }
+  trial->log_bytes += static_cast<int64_t>(written);
+  trial->log_bytes_left_out += static_cast<int64_t>(bytes.size() - written);
+}
+
+void Supervisor::ParseStdout(Trial* trial, Time now, bool last) {
+  if (trial->channel_used) {
+    trial->unparsed.clear();
+    trial->progress.reset();
+    return;
+  }
+  const auto on_line = [&](std::string_view line, bool progress) {
+    auto report = trial->parser->Parse(line);
+    // A redrawn line counts once, in its last state, unless it moves to another step.
+    if (report.has_value() && trial->progress.has_value() && report->step.has_value() &&
+        report->step != trial->progress->step) {
+      Deliver(trial, *trial->progress, now);
+      trial->progress.reset();
+    }
+    if (report.has_value()) trial->progress = std::move(report);
+    if (!progress && trial->progress.has_value()) {
+      Deliver(trial, *trial->progress, now);
+      trial->progress.reset();
+    }
+  };
+  size_t taken = 0;
+  while (taken < trial->unparsed.size()) {
+    if (!last && !MayDeliver(trial, now)) {
+      trial->held = true;
+      Unwatch(trial, Source::kStdout);
+      break;
+    }
+    taken += trial->splitter.TakeLine(std::string_view(trial->unparsed).substr(taken), on_line);
+  }
+  trial->unparsed.erase(0, taken);
+  if (last) trial->splitter.Finish(on_line);
+  if (last && trial->progress.has_value())
+    Deliver(trial, *std::exchange(trial->progress, std::nullopt), now);
+}
+
+void Supervisor::ReadChannel(Trial* trial, Time now, bool last) {
+  char buffer[kReadBytes];
+  while (trial->process.channel_fd >= 0) {
+    if (!last && !trial->bytes_rate.Positive(now)) {
+      trial->held = true;
+      Unwatch(trial, Source::kChannel);
+      return;
+    }
+    const ssize_t n = recv(trial->process.channel_fd, buffer, sizeof buffer, 0);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && errno == EAGAIN) return;
+    if (n <= 0) {
+      trial->channel_in += '\n';  // a last line may lack its end
+      ParseChannel(trial, now, last);
+      if (!trial->held || last) CloseChannel(trial);
+      return;
+    }
+    trial->bytes_rate.Spend(n);
+    trial->channel_in.append(buffer, static_cast<size_t>(n));
+    ParseChannel(trial, now, last);
+    if (!last) return;
+  }
+}
+
+void Supervisor::ParseChannel(Trial* trial, Time now, bool last) {
+  size_t begin = 0;
+  for (size_t end; (end = trial->channel_in.find('\n', begin)) != std::string::npos;
+       begin = end + 1) {
+    if (!last && !MayDeliver(trial, now)) {
+      trial->held = true;
+      Unwatch(trial, Source::kChannel);
+      break;
+    }
+    const std::string_view line = std::string_view(trial->channel_in).substr(begin, end - begin);
+    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+    const auto parsed = ParseChannelLine(line);
+    trial->channel_used = true;
+    if (!parsed.ok()) {
+      const std::string text =
+          "tunesmith: ignored on the channel: " + Message(parsed.status()) + "\n";
+      TakeOutput(trial, Source::kStderr, text, now);
+    } else if (parsed->kind == ChannelLine::Kind::kReport) {
+      Deliver(trial, parsed->report, now);
+    } else if (parsed->kind == ChannelLine::Kind::kFailed) {
+      trial->failed_reason = parsed->text;
+    } else {
+      TakeOutput(trial, Source::kStderr, "note: " + parsed->text + "\n", now);
+    }
+  }
+  trial->channel_in.erase(0, begin);
+  if (trial->channel_in.size() > kChannelBytesMax &&
+      trial->channel_in.find('\n') == std::string::npos) {
+    TakeOutput(trial, Source::kStderr,
+               "tunesmith: the channel is closed: a line longer than 1 MiB\n", now);
+    trial->channel_in.clear();
+    CloseChannel(trial);
+  }
+}
+
+void Supervisor::Tell(const AttemptKey& key, int64_t step, bool stop, const std::string& reason) {
+  const auto it = trials_.find(key);
+  if (it == trials_.end() || it->second->process.channel_fd < 0) return;
+  Trial* const trial = it->second.get();
+  trial->channel_out += VerdictLine(step, stop, reason);
+  if (trial->channel_out.size() > kChannelBytesMax) {
+    // It reports and never reads the answers; only the newest are worth keeping.
+    const size_t half = trial->channel_out.find('\n', kChannelBytesMax / 2);
+    const size_t first = trial->channel_out.find('\n');
+    trial->channel_out.erase(first + 1, half - first);
+  }
+  WriteChannel(trial);
+}
+
+void Supervisor::WriteChannel(Trial* trial) {
+  size_t sent = 0;
+  while (sent < trial->channel_out.size()) {
+    const ssize_t n = send(trial->process.channel_fd, trial->channel_out.data() + sent,
+                           trial->channel_out.size() - sent, MSG_NOSIGNAL);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) break;
+    sent += static_cast<size_t>(n);
+  }
+  const bool wanted = !trial->channel_out.empty();
+  trial->channel_out.erase(0, sent);
+  if (sent == 0 && wanted && errno != EAGAIN) {
+    trial->channel_out
+        .clear();  // the trial has closed its end; what it has sent is still to be read
+  }
+  if (trial->watched[static_cast<size_t>(Source::kChannel)]) {
+    const Status watched = Watch(trial, Source::kChannel);
+    if (!watched.ok()) Log(LogLevel::kError, "watch_failed", {{"reason", Message(watched)}});
+  }
+}
+
+bool Supervisor::MayDeliver(Trial* trial, Time now) {
+  return !agent_->Full(trial->key) && trial->report_rate.Positive(now);
+}
+
+void Supervisor::Deliver(Trial* trial, const Report& report, Time now) {
+  trial->report_rate.Spend(1);
+  agent_->OnReport(trial->key, report, now);
+}
+
+void Supervisor::Resume(Trial* trial, Time now) {
+  if (!MayDeliver(trial, now) || !trial->bytes_rate.Positive(now)) return;
+  trial->held = false;
+  ParseChannel(trial, now, false);
+  ParseStdout(trial, now, false);
+  if (trial->held) return;
+  for (Source source : {Source::kStdout, Source::kStderr, Source::kChannel}) {
+    if (trial->Fd(source) < 0 || trial->watched[static_cast<size_t>(source)]) continue;
+    const Status watched = Watch(trial, source);
+    if (!watched.ok()) Log(LogLevel::kError, "watch_failed", {{"reason", Message(watched)}});
+  }
+}
+
+// --- ending
+
+void Supervisor::SignalTree(const AttemptKey& key, bool force, Time now) {
+  const auto it = trials_.find(key);
+  if (it == trials_.end()) return;
+  Trial* const trial = it->second.get();
+  const int signal = force ? SIGKILL : SIGTERM;
+  trial->kill_sent = trial->kill_sent || force;
+  if (force && !trial->cgroup.empty()) Cgroups::Kill(trial->cgroup);
+  // The leader is not reaped before its tree is gone, so its number cannot mean anybody else.
+  kill(-trial->process.pid, signal);
+  RefreshForest(now);
+  for (const ProcessInfo& member : forest_.Members(trial->process.pid)) {
+    if (member.group != trial->process.pid) kill(member.pid, signal);
+  }
+}
+
+void Supervisor::NoteExit(Trial* trial, Time now) {
+  if (trial->exited) return;
+  if (waitid(P_PID, static_cast<id_t>(trial->process.pid), &trial->exit_info,
+             WEXITED | WNOHANG | WNOWAIT) != 0 ||
+      trial->exit_info.si_pid == 0) {
+    return;
+  }
+  trial->exited = true;
+  epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, trial->process.pidfd, nullptr);
+  SampleOomKills(Time{now.ms + kOomSampleMs});
+  trial->oom_suspected =
+      now - oom_rose_at_ <= Milliseconds(kOomWindowMs) && oom_rose_at_ >= trial->started;
+  forest_every_ = Milliseconds(0);  // look at once
+}
+
+// Whether anything of the tree is left; kills it again if it was to be killed (it may have forked
+// in between).
+void Supervisor::CheckTree(Trial* trial, Time now) {
+  if (trial->tree_gone_at == kTimeNever) {
+    bool alive;
+    if (!trial->cgroup.empty()) {
+      alive = Cgroups::HasProcesses(trial->cgroup);
+      if (alive && trial->kill_sent) Cgroups::Kill(trial->cgroup);
+    } else {
+      if (now - forest_at_ >= forest_every_) RefreshForest(now);
+      const auto& members = forest_.Members(trial->process.pid);
+      alive = !members.empty();
+      if (trial->kill_sent) {
+        for (const ProcessInfo& member : members) kill(member.pid, SIGKILL);
+      }
+      // The walk must be younger than the program's end.
+      if (!alive && forest_at_ < now) return;
+    }
+    if (alive) {
+      if (!std::exchange(trial->told_exit, true)) agent_->OnProgramExited(trial->key, now);
+      return;
+    }
+    trial->tree_gone_at = now;
+  }
+  if (!DevicesAreFree(*trial, now)) return;
+  Finish(trial, now);
+}
+
+bool Supervisor::DevicesAreFree(const Trial& trial, Time now) const {
+  if (now - trial.tree_gone_at >= options_.device_release) return true;
+  for (const auto& [device, before] : trial.device_used_before) {
+    // On a shared device others come and go: its memory says nothing about this trial.
+    const bool shared = std::any_of(trials_.begin(), trials_.end(), [&](const auto& other) {
+      return other.second.get() != &trial && other.second->device_used_before.count(device) != 0;
+    });
+    if (shared) continue;
+    const auto used = options_.gpus->UsedBytes(device);
+    if (used.has_value() && *used > before + kDeviceSlackBytes) return false;
+  }
+  return true;
+}
+
+void Supervisor::Finish(Trial* trial, Time now) {
+  ReadOutput(trial, Source::kStdout, now, true);
+  ReadOutput(trial, Source::kStderr, now, true);
+  ReadChannel(trial, now, true);
+  ParseChannel(trial, now, true);
+  ParseStdout(trial, now, true);
+  if (now - trial->tree_gone_at >= options_.device_release && !trial->device_used_before.empty()) {
+    Log(LogLevel::kWarning, "device_memory_not_released", {{"attempt", KeyText(trial->key)}});
+  }
+  if (trial->log_bytes_left_out > 0) {
+    const std::string line =
+        "\n[tunesmith: " + std::to_string(trial->log_bytes_left_out) + " more bytes not kept]\n";
+    [[maybe_unused]] const ssize_t n = write(trial->log_fd, line.data(), line.size());
+  }
+  if (auto chunk = trial->forwarder.Finish()) {
+    agent_->OnLog(trial->key, std::move(chunk->data), chunk->dropped_bytes, now);
+  }
+  ProcessEnd end;
+  const int status = trial->exit_info.si_status;
+  if (trial->exit_info.si_code == CLD_EXITED) {
+    end.exit_code = status;
+  } else {
+    end.signal = status;
+  }
+  end.failed_reason = trial->failed_reason;
+  end.stderr_tail =
+      trial->stderr_tail.Text().empty() ? trial->stdout_tail.Text() : trial->stderr_tail.Text();
+  end.hint = trial->parser->hint();
+  const bool killed_by_others =
+      (end.signal == SIGKILL || end.exit_code == 128 + SIGKILL) && !trial->kill_sent;
+  end.memory_evidence = MemoryEvidence(end, killed_by_others && trial->oom_suspected);
+
+  const AttemptKey key = trial->key;
+  if (trial->told_exit || trial->kill_sent) RefreshForest(now);  // reaps its orphans
+  forest_.RemoveLeader(trial->process.pid);
+  waitpid(trial->process.pid, nullptr, WNOHANG);
+  if (!trial->cgroup.empty()) Cgroups::Remove(trial->cgroup);
+  unlink((options_.state_dir + "/running/" + KeyText(key)).c_str());
+  Log(LogLevel::kInfo, "attempt_ended",
+      {{"attempt", KeyText(key)},
+       {"exit_code", end.exit_code.value_or(-1)},
+       {"signal", end.signal}});
+  by_number_.erase(trial->number);
+  trials_.erase(key);
+  agent_->OnTreeGone(key, end, now);
+}
+
+// A walk over /proc takes milliseconds where thousands of processes run: never more than a tenth of
+// the time.
+void Supervisor::RefreshForest(Time now) {
+  timespec before = {}, after = {};
+  clock_gettime(CLOCK_MONOTONIC, &before);
+  forest_.Refresh();
+  clock_gettime(CLOCK_MONOTONIC, &after);
+  const int64_t took_ms =
+      (after.tv_sec - before.tv_sec) * 1000 + (after.tv_nsec - before.tv_nsec) / 1'000'000;
+  forest_at_ = now;
+  forest_every_ = Milliseconds(std::max<int64_t>(10, 10 * took_ms));
+}
+
+void Supervisor::SampleOomKills(Time now) {
+  if (trials_.empty() || now - oom_sampled_at_ < Milliseconds(kOomSampleMs)) return;
+  oom_sampled_at_ = now;
+  const int64_t kills = ReadOomKills().value_or(0);
+  if (kills > oom_kills_) oom_rose_at_ = now;
+  oom_kills_ = kills;
+}
+
+}  // namespace tunesmith::worker
