@@ -38,7 +38,7 @@ using Codes = std::vector<double>;
 // value has a cell; log ones on the logarithm of that (Optuna's rule).
 class Coding {
  public:
-  explicit Coding(const Space& space);
+  explicit Coding(const Space& space);  // which must outlive it
 
   size_t size() const { return dims_.size(); }
   const std::vector<Dim>& dims() const { return dims_; }
@@ -60,7 +60,7 @@ class Coding {
   double Backward(const Dim& dim, double u) const;
   uint64_t CellOf(size_t i, double u) const;  // index of the value
 
-  const Space space_;
+  const Space& space_;
   std::vector<Dim> dims_;
 };
 

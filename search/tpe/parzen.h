@@ -16,12 +16,14 @@ struct Kernel {
   double weight = 1;
 };
 
-// A multivariate Parzen estimator over the tree of conditions, with a prior component beside the
-// trials (Watanabe 2023, arXiv 2304.11127, sections 3 and 4; Optuna 4's multivariate TPE). Ordered
-// parameters have normal kernels truncated to [0, 1] of bandwidth 0.2 n^(-1/(d+4)); categorical
-// ones keep mass on their value and spread the rest evenly. A component contributes its kernel
-// where both it and the point are active, and the prior where only the point is (a union over the
-// tree instead of an intersection): no value is made up for what a trial did not have.
+// A multivariate Parzen estimator over the tree of conditions, with a prior component beside the trials
+// (Watanabe 2023, arXiv 2304.11127, sections 3 and 4; Optuna 4's multivariate TPE).
+// - Ordered parameters have normal kernels truncated to [0, 1] of bandwidth 0.2 n^(-1/(d+4)) with n trials in the group
+//   and d parameters. On HPOLib, HPOBench, NAS-Bench-201 and LCBench tasks factors of 0.15 and 0.2 did best; 0.1, 0.3,
+//   narrowing with the sweep, and weights by rank or none in place of improvements were no better after 200 trials.
+// - Categorical ones keep mass on their value and spread the rest evenly.
+// - A component contributes its kernel where both it and the point are active, and the prior where only the point is: a
+//   union over the tree instead of an intersection, and no value is made up for what a trial did not have.
 class Parzen {
  public:
   // `prior_weight` is that of the prior component. Weights need not sum to one. The coding must
