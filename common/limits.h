@@ -8,11 +8,21 @@ namespace tunesmith {
 
 // --- sweep definitions
 constexpr size_t kSweepFileBytesMax = 1 << 20;        // a sweep file is written by a person; 1 MiB is a mistake
+constexpr size_t kSweepFileDepthMax = 40;             // levels of nesting; real files have about ten
+constexpr size_t kSweepFileNodesMax = 500'000;        // values in a file, aliases written out: an alias bomb ends here
+constexpr size_t kProblemsMax = 100;                  // mistakes named in one answer; the rest is counted
 constexpr size_t kParametersPerSweepMax = 1000;       // searchers are tested up to 500
 constexpr size_t kChoicesPerParameterMax = 100'000;   // a categorical of 10,000 values must work
 constexpr size_t kMetricsPerSweepMax = 256;           // distinct metric names a sweep remembers
 constexpr size_t kMetricsPerMeasurementMax = 256;
 constexpr size_t kNameBytesMax = 256;                 // parameter, metric, sweep and worker names
+constexpr size_t kSweepNameBytesMax = 200;            // becomes a folder's name, with "-2" where it is taken (255)
+constexpr size_t kArgumentsMax = 1'000;               // of a command, before ${args} is expanded
+constexpr size_t kArgumentBytesMax = 100'000;         // Linux takes 131,072 in one argument or variable
+constexpr size_t kPathBytesMax = 4'095;               // PATH_MAX
+constexpr size_t kCollectRulesMax = 32;               // each is tried on every line of output
+constexpr size_t kRegexBytesMax = 4'096;
+constexpr int kDevicesPerTrialMax = 4'096;            // GPUs or CPUs that one attempt asks for
 constexpr size_t kSweepsActiveMax = 10'000;
 constexpr int64_t kTrialsPerSweepMax = 10'000'000;
 constexpr int64_t kMeasurementsPerAttemptMax = 1'000'000;  // "report once per epoch", not per batch of a month's run

@@ -11,26 +11,29 @@
 
 namespace tunesmith {
 
-// The texts as the user gave them. "" or an empty list: the flag was not given, and the sweep file's default holds.
+// The texts as the user gave them. "" or an empty list: the flag was not given, and the sweep
+// file's default holds.
 struct QuickFlags {
   std::string name;
-  std::vector<std::string> params;    // "lr=loguniform(1e-5,1e-1)", "momentum=uniform(0.5,0.99) when opt=sgd"
-  std::string metric;                 // "loss:min", "accuracy:max"
-  std::string search;                 // "tpe", "tpe:startup_trials=10,seed=7"
-  std::string scheduler;              // "asha", "asha:max_t=27,reduction_factor=3,metric=loss,mode=min"
-  std::string trials;                 // "50"
-  std::string max_parallel;           // "4"
-  std::string resources;              // "gpus=1,gpus_optional=true,cpus=2"
-  std::string args;                   // "gnu", "hydra", ...
+  std::vector<std::string>
+      params;             // "lr=loguniform(1e-5,1e-1)", "momentum=uniform(0.5,0.99) when opt=sgd"
+  std::string metric;     // "loss:min", "accuracy:max"
+  std::string search;     // "tpe", "tpe:startup_trials=10,seed=7"
+  std::string scheduler;  // "asha", "asha:max_t=27,reduction_factor=3,metric=loss,mode=min"
+  std::string trials;     // "50"
+  std::string max_parallel;  // "4"
+  std::string resources;     // "gpus=1,gpus_optional=true,cpus=2"
+  std::string args;          // "gnu", "hydra", ...
   std::string workdir;
-  std::vector<std::string> env;       // "LR=${lr}"
-  std::vector<std::string> collect;   // "auto", "json", or a regex with named groups
-  // What stands after "--". Where it has no ${args} and no ${NAME}, ${args} is appended, unless `args` is "none".
+  std::vector<std::string> env;      // "LR=${lr}"
+  std::vector<std::string> collect;  // "auto", "json", or a regex with named groups
+  // What stands after "--". Where it has no ${args} and no ${NAME}, ${args} is appended, unless
+  // `args` is "none".
   std::vector<std::string> command;
 };
 
-// The validated spec, or nullopt and what is wrong. Fields of the problems are the sweep file's ("parameters.lr.uniform",
-// "scheduler.max_t"), so that one table explains both.
+// The validated spec, or nullopt and what is wrong. Fields of the problems are the sweep file's
+// ("parameters.lr.uniform", "scheduler.max_t"), so that one table explains both.
 std::optional<SweepSpec> SpecFromFlags(const QuickFlags& flags, Problems* problems);
 
 }  // namespace tunesmith

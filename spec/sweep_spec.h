@@ -27,6 +27,11 @@ enum class ArgStyle : uint8_t {
   kNone,       // ${args} gives nothing; the program reads ${lr}, the environment or TUNESMITH_CONFIG
 };
 
+// "gnu", "spaced", "hydra", "single-dash", "none" as in the sweep file.
+std::string_view ArgStyleName(ArgStyle style);
+std::optional<ArgStyle> ArgStyleFromName(std::string_view name);
+std::vector<std::string> ArgStyleNames();
+
 // What a trial runs: either a command or a built-in trainable.
 struct ProgramSpec {
   // argv, never a shell. Elements may hold ${args} (alone: expands to one element per parameter), ${NAME} (a

@@ -1,4 +1,5 @@
-// The placeholders of a command and of environment values: ${args}, ${NAME}, ${trial}, ... and $$ for a dollar sign.
+// The placeholders of a command and of environment values: ${args}, ${NAME}, ${trial}, ... and $$
+// for a dollar sign.
 #pragma once
 
 #include <optional>
@@ -16,20 +17,22 @@ struct TemplatePiece {
   friend bool operator==(const TemplatePiece&, const TemplatePiece&) = default;
 };
 
-// Splits "lr=${lr}" into {"lr=", name "lr"}. A dollar sign before anything but '{' and '$' is an ordinary one. nullopt
-// and `why` (not null) if a "${" has no "}" or names nothing.
+// Splits "lr=${lr}" into {"lr=", name "lr"}. A dollar sign before anything but '{' and '$' is an
+// ordinary one. nullopt and `why` (not null) if a "${" has no "}" or names nothing.
 std::optional<std::vector<TemplatePiece>> ParseTemplate(std::string_view text, std::string* why);
 
-// trial, sweep, attempt, seed, config, checkpoint_dir: what ${NAME} can name beside parameters (and "args"). A parameter
-// of the same name comes first.
+// trial, sweep, attempt, seed, config, checkpoint_dir: what ${NAME} can name beside parameters (and
+// "args"). A parameter of the same name comes first.
 const std::vector<std::string>& TemplateWords();
 
-// What the parameter is called where ${args} stands: "--lr", "-lr", "lr"; the levels of a nested parameter are joined by
+// What the parameter is called where ${args} stands: "--lr", "-lr", "lr"; the levels of a nested
+// parameter are joined by
 // '.' ("--layer.size"). "" for kNone.
 std::string FlagName(ArgStyle style, std::string_view parameter);
 
-// The elements that ${args} becomes: one "--lr=0.1" each, or two with kSpaced ("--lr", "0.1"). Inactive parameters are
-// left out. `point` has a value for each of `parameters`.
-std::vector<std::string> ExpandArgs(ArgStyle style, const std::vector<Parameter>& parameters, const Point& point);
+// The elements that ${args} becomes: one "--lr=0.1" each, or two with kSpaced ("--lr", "0.1").
+// Inactive parameters are left out. `point` has a value for each of `parameters`.
+std::vector<std::string> ExpandArgs(ArgStyle style, const std::vector<Parameter>& parameters,
+                                    const Point& point);
 
 }  // namespace tunesmith

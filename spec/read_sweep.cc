@@ -1,0 +1,417 @@
+// The sweep file's sections; parameters have a file of their own.
+#include <algorithm>
+#include <charconv>
+#include <limits>
+
+#include "common/limits.h"
+#include "common/rng.h"
+#include "common/text.h"
+#include "spec/reader.h"
+#include "spec/shell_words.h"
+
+namespace tunesmith {
+namespace {
+
+constexpr int64_t kIntMax = std::numeric_limits<int64_t>::max();
+
+class SweepReader {
+ public:
+  explicit SweepReader(FieldLog* log) : log_(log) {}
+
+  std::optional<SweepSpec> Read(const Node& root) {
+    if (root.kind == Node::Kind::kNull) {
+      log_->Add("", "the file is empty", "write at least command, parameters, metric and trials");
+      return std::nullopt;
+    }
+    spec_.name = "sweep";
+    if (!ReadObject(root, "", Sections(), log_)) return std::nullopt;
+    SettleMetric();
+    Finish();
+    if (!log_->empty()) return std::nullopt;
+    return std::move(spec_);
+  }
+
+ private:
+  using F = const std::string&;
+  using N = const Node&;
+
+  std::vector<KeyReader> Sections() {
+    return {
+        {"name", [this](N n, F f) { ReadText(n, f, &spec_.name, log_); }},
+        {"command", [this](N n, F f) { Command(n, f); }},
+        {"trainable", [this](N n, F f) { Trainable(n, f); }},
+        {"args", [this](N n, F f) { Args(n, f); }},
+        {"workdir", [this](N n, F f) { ReadText(n, f, &spec_.program.workdir, log_); }},
+        {"env", [this](N n, F f) { Env(n, f); }},
+        {"parameters", [this](N n, F f) { Parameters(n); }},
+        {"metric", [this](N n, F f) { MetricSection(n, f); }},
+        {"search", [this](N n, F f) { Search(n, f); }},
+        {"scheduler", [this](N n, F f) { Scheduler(n, f); }},
+        {"trials",
+         [this](N n, F f) {
+           Once(f, "budget.trials");
+           Trials(n, f);
+         }},
+        {"max_parallel",
+         [this](N n, F f) {
+           Once(f, "budget.max_parallel");
+           ReadInteger32(n, f, &spec_.budget.max_parallel, log_);
+         }},
+        {"budget", [this](N n, F f) { Budget(n, f); }},
+        {"resources", [this](N n, F f) { Resources(n, f); }},
+        {"retry", [this](N n, F f) { Retry(n, f); }},
+        {"stop", [this](N n, F f) { Stop(n, f); }},
+        {"collect", [this](N n, F f) { Collect(n, f); }},
+        {"points", [this](N n, F f) { points_ = &n; }},
+        {"report", [this](N n, F f) { Report(n, f); }},
+        {"ask_tell", [this](N n, F f) { ReadBool(n, f, &spec_.ask_tell, log_); }},
+        {"$schema", [](N n, F f) {}},  // for editors
+    };
+  }
+
+  // `trials` and `budget.trials` are one thing.
+  void Once(F field, const std::string& canonical) {
+    if (const auto [earlier, fresh] = given_.emplace(canonical, field); !fresh) {
+      log_->Add(field, "the same is said by " + earlier->second, "keep one of them");
+    } else if (field != canonical) {
+      log_->NoteAs(canonical, field);
+    }
+  }
+
+  void Command(N n, F f) {
+    if (n.kind == Node::Kind::kList) return ReadTextList(n, f, &spec_.program.command, log_);
+    std::string text, why, hint;
+    ReadText(n, f, &text, log_);
+    if (text.empty()) return;
+    auto words = SplitWords(text, &why, &hint);
+    if (!words) return log_->Add(f, why, hint);
+    spec_.program.command = std::move(*words);
+  }
+
+  void Trainable(N n, F f) {
+    ProgramSpec& program = spec_.program;
+    if (n.kind == Node::Kind::kText) return ReadText(n, f, &program.builtin, log_);
+    ReadObject(n, f, {{"builtin", [&](N m, F g) { ReadText(m, g, &program.builtin, log_); }}}, log_,
+               [&](F key, N m, F g) {
+                 Value value;
+                 if (ReadValue(m, g, &value, log_))
+                   program.options.emplace_back(key, std::move(value));
+               });
+    if (n.kind == Node::Kind::kMap && n.Find("builtin") == nullptr) {
+      log_->Add(f, "which built-in trainable?", "write trainable: {builtin: mlp, dataset: digits}");
+    }
+  }
+
+  void Args(N n, F f) {
+    if (n.kind == Node::Kind::kMap) {
+      ReadObject(n, f, {{"style", [&](N m, F g) { Args(m, g); }}}, log_);
+      return;
+    }
+    std::string text;
+    ReadText(n, f, &text, log_);
+    if (const auto style = ArgStyleFromName(text)) {
+      spec_.program.args = *style;
+    } else if (!text.empty()) {
+      const std::string closest = ClosestWord(text, ArgStyleNames());
+      log_->Add(f, "there is no argument style \"" + text.substr(0, 60) + "\"",
+                closest.empty() ? "use one of " + Join(ArgStyleNames(), ", ")
+                                : "did you mean \"" + closest + "\"?");
+    }
+  }
+
+  void Env(N n, F f) {
+    ReadObject(n, f, {}, log_, [&](F key, N m, F g) {
+      std::string value;
+      if (m.kind != Node::Kind::kNull) ReadText(m, g, &value, log_);
+      spec_.program.env.emplace_back(key, std::move(value));
+    });
+    std::sort(spec_.program.env.begin(), spec_.program.env.end());  // it has no order
+  }
+
+  void Parameters(N n) {
+    ReadParameters read = ReadParameterMap(n, log_);
+    spec_.parameters = std::move(read.parameters);
+    broken_ = std::move(read.broken);
+  }
+
+  void GoalOf(N n, F f, std::optional<Goal>* out) {
+    Goal goal = Goal::kMin;
+    if (ReadGoal(n, f, &goal, log_)) *out = goal;
+    goal_keys_.insert(f.substr(0, f.rfind('.')) + ".mode");
+  }
+
+  void MetricSection(N n, F f) {
+    if (n.IsScalar()) {
+      std::string text;
+      ReadText(n, f, &text, log_);
+      const size_t colon = text.rfind(':');
+      const auto goal = colon == std::string::npos
+                            ? std::nullopt
+                            : GoalFromText(std::string_view(text).substr(colon + 1));
+      if (goal) text.resize(colon);
+      common_metric_ = text;
+      common_goal_ = goal;
+      common_name_field_ = common_goal_field_ = f;
+      return;
+    }
+    ReadObject(n, f,
+               {{"name", [&](N m, F g) { ReadText(m, g, &common_metric_, log_); }},
+                {"mode", [&](N m, F g) { GoalOf(m, g, &common_goal_); }},
+                {"goal", [&](N m, F g) { GoalOf(m, g, &common_goal_); }}},
+               log_);
+    common_name_field_ = f + ".name";
+    common_goal_field_ = f + ".mode";
+  }
+
+  void Search(N n, F f) {
+    SearchSpec& search = spec_.search;
+    if (n.kind == Node::Kind::kText) return ReadText(n, f, &search.type, log_);
+    ReadObject(n, f,
+               {{"type", [&](N m, F g) { ReadText(m, g, &search.type, log_); }},
+                {"metric", [&](N m, F g) { ReadText(m, g, &search.metric, log_); }},
+                {"mode", [&](N m, F g) { GoalOf(m, g, &search_goal_); }},
+                {"goal", [&](N m, F g) { GoalOf(m, g, &search_goal_); }},
+                {"seed", [&](N m, F g) { Seed(m, g); }}},
+               log_, [&](F key, N m, F g) {
+                 Value value;
+                 if (ReadValue(m, g, &value, log_))
+                   search.options.emplace_back(key, std::move(value));
+               });
+  }
+
+  void Seed(N n, F f) {
+    uint64_t seed = 0;
+    const char* end = n.text.data() + n.text.size();
+    const auto result = std::from_chars(n.text.data(), end, seed);
+    if (n.kind != Node::Kind::kInt || result.ec != std::errc{} || result.ptr != end) {
+      return log_->Add(f, "here stands " + Describe(n) + ", not a seed",
+                       "use an integer from 0 to 2^64 - 1");
+    }
+    spec_.search.seed = seed;
+  }
+
+  void Scheduler(N n, F f) {
+    SchedulerSpec& s = spec_.scheduler;
+    if (n.kind == Node::Kind::kText) return ReadText(n, f, &s.type, log_);
+    ReadObject(
+        n, f,
+        {{"type", [&](N m, F g) { ReadText(m, g, &s.type, log_); }},
+         {"metric", [&](N m, F g) { ReadText(m, g, &s.metric, log_); }},
+         {"mode", [&](N m, F g) { GoalOf(m, g, &scheduler_goal_); }},
+         {"goal", [&](N m, F g) { GoalOf(m, g, &scheduler_goal_); }},
+         {"max_t", [&](N m, F g) { ReadInteger(m, g, 1, kIntMax, &s.max_t, log_); }},
+         {"grace_period", [&](N m, F g) { ReadNumber(m, g, &s.grace_period, log_); }},
+         {"reduction_factor", [&](N m, F g) { ReadNumber(m, g, &s.reduction_factor, log_); }},
+         {"brackets", [&](N m, F g) { ReadInteger32(m, g, &s.brackets, log_); }},
+         {"stop_last_trials", [&](N m, F g) { ReadBool(m, g, &s.stop_last_trials, log_); }},
+         {"compat", [&](N m, F g) { Compat(m, g); }}},
+        log_);
+  }
+
+  void Compat(N n, F f) {
+    std::string text;
+    ReadText(n, f, &text, log_);
+    spec_.scheduler.compat_ray = text == "ray";
+    if (!text.empty() && text != "ray" && text != "none") {
+      log_->Add(f, "there is no compatibility with \"" + text.substr(0, 60) + "\"",
+                "use ray, or leave it out");
+    }
+  }
+
+  void Trials(N n, F f) { ReadInteger(n, f, 1, kTrialsPerSweepMax, &spec_.budget.trials, log_); }
+
+  void Budget(N n, F f) {
+    BudgetSpec& b = spec_.budget;
+    ReadObject(n, f,
+               {{"trials",
+                 [&](N m, F g) {
+                   Once(g, g);
+                   Trials(m, g);
+                 }},
+                {"wall", [&](N m, F g) { ReadDuration(m, g, &b.wall_ms, log_); }},
+                {"failures",
+                 [&](N m, F g) { ReadInteger(m, g, 0, kTrialsPerSweepMax, &b.failures, log_); }},
+                {"max_parallel",
+                 [&](N m, F g) {
+                   Once(g, g);
+                   ReadInteger32(m, g, &b.max_parallel, log_);
+                 }}},
+               log_);
+  }
+
+  void Resources(N n, F f) {
+    ResourceSpec& r = spec_.resources;
+    ReadObject(n, f,
+               {{"gpus", [&](N m, F g) { ReadNumber(m, g, &r.gpus, log_); }},
+                {"gpus_optional", [&](N m, F g) { ReadBool(m, g, &r.gpus_optional, log_); }},
+                {"cpus", [&](N m, F g) { ReadInteger32(m, g, &r.cpus, log_); }}},
+               log_);
+  }
+
+  void Retry(N n, F f) {
+    ReadObject(n, f,
+               {{"failed", [&](N m, F g) { ReadInteger32(m, g, &spec_.retry.failed, log_); }},
+                {"lost", [&](N m, F g) { ReadInteger32(m, g, &spec_.retry.lost, log_); }}},
+               log_);
+  }
+
+  void Stop(N n, F f) {
+    ReadObject(n, f, {{"grace", [&](N m, F g) { ReadDuration(m, g, &spec_.stop_grace_ms, log_); }}},
+               log_);
+  }
+
+  void Collect(N n, F f) {
+    if (n.kind != Node::Kind::kList) return CollectOne(n, f);
+    for (size_t i = 0; i < n.items.size(); ++i) {
+      const std::string field = f + "[" + std::to_string(i) + "]";
+      log_->Note(field, n.items[i].at);
+      CollectOne(n.items[i], field);
+    }
+  }
+
+  void CollectOne(N n, F f) {
+    CollectRule rule;
+    if (n.kind == Node::Kind::kMap) {
+      rule.kind = CollectRule::Kind::kRegex;
+      ReadObject(n, f, {{"regex", [&](N m, F g) { ReadText(m, g, &rule.regex, log_); }}}, log_);
+    } else if (n.text == "json") {
+      rule.kind = CollectRule::Kind::kJson;
+    } else if (n.text != "auto") {
+      return log_->Add(f, "here stands " + Describe(n) + ", not a way to read metrics",
+                       "use auto, json or {regex: 'loss=(?P<loss>\\S+)'}");
+    }
+    spec_.collect.push_back(std::move(rule));
+  }
+
+  void Report(N n, F f) {
+    ReadObject(
+        n, f,
+        {{"parameters", [&](N m, F g) { ReadTextList(m, g, &spec_.parameter_columns, log_); }},
+         {"metrics", [&](N m, F g) { ReadTextList(m, g, &spec_.metric_columns, log_); }}},
+        log_);
+  }
+
+  // Points are read last, when the names of parameters are known.
+  void Points(N n) {
+    if (n.kind != Node::Kind::kList) {
+      return log_->Add("points", "here stands " + Describe(n) + ", not a list",
+                       "write - {lr: 0.001} lines");
+    }
+    for (size_t i = 0; i < n.items.size(); ++i) {
+      const std::string field = "points[" + std::to_string(i) + "]";
+      log_->Note(field, n.items[i].at);
+      PointValues(n.items[i], field, "", &spec_.points.emplace_back());
+    }
+  }
+
+  void PointValues(N n, F field, const std::string& prefix,
+                   std::vector<std::pair<std::string, Value>>* out) {
+    ReadObject(n, field, {}, log_, [&](F key, N m, F) {
+      const std::string name = prefix + key;
+      const std::string path = field + "." + key;
+      const bool known = std::any_of(spec_.parameters.begin(), spec_.parameters.end(),
+                                     [&](const Parameter& p) { return p.name == name; });
+      if (m.kind == Node::Kind::kMap && !known) return PointValues(m, path, name + "/", out);
+      log_->Note(field.substr(0, field.find(']') + 1) + "." + name, m.at);
+      Value value;
+      if (!broken_.contains(name) && ReadValue(m, path, &value, log_))
+        out->emplace_back(name, std::move(value));
+    });
+  }
+
+  // `metric:` fills what `search:` leaves out; a goal is never guessed.
+  void SettleMetric() {
+    SearchSpec& search = spec_.search;
+    SchedulerSpec& scheduler = spec_.scheduler;
+    if (search.metric.empty() && !common_metric_.empty()) {
+      search.metric = common_metric_;
+      log_->NoteAs("search.metric", common_name_field_);
+      if (!search_goal_ && common_goal_) {
+        search_goal_ = common_goal_;
+        log_->NoteAs("search.mode", common_goal_field_);
+      }
+    } else if (!common_metric_.empty() && common_metric_ != search.metric) {
+      log_->Add(common_name_field_, "search.metric is another one, \"" + search.metric + "\"",
+                "name the metric once");
+    }
+    if (!search_goal_ && common_metric_ == search.metric) search_goal_ = common_goal_;
+    if (search_goal_) {
+      search.goal = *search_goal_;
+    } else if (!search.metric.empty()) {
+      AskForGoal(common_metric_.empty() ? "search.mode" : common_goal_field_, search.metric);
+    }
+    if (scheduler.metric.empty()) {
+      if (scheduler_goal_ && search_goal_ && *scheduler_goal_ != search.goal) {
+        log_->Add(
+            "scheduler.mode",
+            "the scheduler follows the searcher's metric " + search.metric + ", but the other way",
+            "name the scheduler's own metric too");
+      }
+    } else if (scheduler_goal_) {
+      scheduler.goal = *scheduler_goal_;
+    } else if (scheduler.metric == search.metric) {
+      scheduler.goal = search.goal;
+    } else {
+      AskForGoal("scheduler.mode", scheduler.metric);
+    }
+  }
+
+  void AskForGoal(F field, const std::string& metric) {
+    if (goal_keys_.contains(field)) return;  // given, and wrong
+    log_->Add(field, "is a small or a large " + metric + " good?",
+              field == "metric" ? "write " + metric + ":min or " + metric + ":max"
+                                : "add mode: min, or mode: max");
+  }
+
+  // Validates what was read, without the parts that had problems of their own.
+  void Finish() {
+    if (points_ != nullptr) Points(*points_);
+    SweepSpec checked = spec_;
+    if (!broken_.empty()) {
+      for (Parameter& p : checked.parameters) {
+        std::erase_if(p.when, [&](const Condition& c) { return broken_.contains(c.on); });
+      }
+    }
+    for (const Problem& problem : Validate(checked)) log_->AddLate(problem);
+    if (!log_->empty()) return;
+    Problems none;
+    spec_.parameters = Space::Create(std::move(spec_.parameters), &none)->parameters();
+  }
+
+  FieldLog* log_;
+  SweepSpec spec_;
+  std::set<std::string> broken_;              // parameters
+  std::map<std::string, std::string> given_;  // canonical field -> the field that gave it
+  std::set<std::string> goal_keys_;
+  std::string common_metric_, common_name_field_, common_goal_field_;
+  std::optional<Goal> common_goal_, search_goal_, scheduler_goal_;
+  const Node* points_ = nullptr;
+};
+
+}  // namespace
+
+std::optional<SweepSpec> ReadSweep(const Node& root, FieldLog* log) {
+  return SweepReader(log).Read(root);
+}
+
+std::optional<SweepSpec> ParseSweepFile(std::string_view text, std::vector<FileProblem>* problems) {
+  std::vector<FileProblem> syntax;
+  const auto root = ParseDocument(text, &syntax);
+  FieldLog log;
+  for (FileProblem& problem : syntax) log.AddFound(std::move(problem));
+  auto spec = root ? ReadSweep(*root, &log) : std::nullopt;
+  for (FileProblem& problem : log.Take()) problems->push_back(std::move(problem));
+  return spec;
+}
+
+std::string FormatProblem(const std::string& file, const FileProblem& problem) {
+  std::string out = file;
+  if (problem.at.line > 0) out += ":" + std::to_string(problem.at.line);
+  out += ": ";
+  if (!problem.problem.field.empty()) out += problem.problem.field + ": ";
+  out += problem.problem.message;
+  if (!problem.problem.hint.empty()) out += " (" + problem.problem.hint + ")";
+  return out;
+}
+
+}  // namespace tunesmith

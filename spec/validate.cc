@@ -1,0 +1,348 @@
+#include "spec/validate.h"
+
+#include <re2/re2.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "common/limits.h"
+#include "common/rng.h"
+#include "common/text.h"
+#include "spec/json_value.h"
+#include "spec/reader.h"
+
+namespace tunesmith {
+namespace {
+
+constexpr int64_t kDayMs = 86'400'000;
+
+std::string Index(const std::string& field, size_t i) {
+  return field + "[" + std::to_string(i) + "]";
+}
+
+class Validator {
+ public:
+  explicit Validator(const SweepSpec& spec) : spec_(spec) {}
+
+  Problems Check() {
+    CheckName();
+    ValidateProgram(spec_, &problems_);
+    CheckParameterValues();
+    const auto space = Space::Create(spec_.parameters, &problems_);
+    CheckSearch(space ? &*space : nullptr);
+    CheckScheduler();
+    CheckBudget(space ? space->GridCells() : 1);
+    CheckResources();
+    CheckCollect();
+    if (space) CheckPoints(*space);
+    CheckColumns();
+    if (problems_.size() > kProblemsMax) {
+      problems_.resize(kProblemsMax);
+      Add("", "there are more mistakes than these " + std::to_string(kProblemsMax), "");
+    }
+    return std::move(problems_);
+  }
+
+ private:
+  void Add(const std::string& field, std::string message, std::string hint) {
+    problems_.push_back({field, std::move(message), std::move(hint)});
+  }
+
+  // The name becomes the sweep's id: it stands in paths and in "digits/12#1".
+  void CheckName() {
+    const std::string& name = spec_.name;
+    const size_t before = problems_.size();
+    ValidateText("name", name, kSweepNameBytesMax, &problems_);
+    if (problems_.size() > before) return;
+    const bool odd = name.empty() || name.front() == '.' || name.front() == '-' ||
+                     std::any_of(name.begin(), name.end(), [](char c) {
+                       const auto u = static_cast<unsigned char>(c);
+                       return u <= ' ' || u == 0x7f ||
+                              std::string_view("/\\#\"'$*?:").find(c) != std::string_view::npos;
+                     });
+    if (odd) {
+      Add("name", name.empty() ? "the sweep has no name" : "\"" + name + "\" cannot name a sweep",
+          "use letters, digits, '_', '-' and '.', such as digits-1");
+    }
+  }
+
+  void CheckParameterValues() {
+    for (const Parameter& p : spec_.parameters) {
+      const std::string field = "parameters." + p.name.substr(0, kNameBytesMax);
+      const std::string options = field + "." + std::string(DistributionName(p.distribution));
+      for (const Value& value : p.options) {
+        const size_t before = problems_.size();
+        // What is not active or not finite is told by the space.
+        if (IsActive(value) && !std::holds_alternative<double>(value))
+          ValidateValue(options, value, &problems_);
+        if (p.distribution != Distribution::kConstant && HasDistributionKey(value)) {
+          Add(options, "an object among the values has a key that is the name of a distribution",
+              "rename the key, or declare the parts as parameters with `when`");
+        }
+        if (problems_.size() > before) break;
+      }
+      for (const Condition& c : p.when) {
+        for (const Value& value : c.values) ValidateValue(field + ".when", value, &problems_);
+      }
+    }
+  }
+
+  // A sweep file would read such an object as a branch of the space. In compact JSON a key follows
+  // '{' or ','.
+  static bool HasDistributionKey(const Value& value) {
+    const auto* json = std::get_if<JsonValue>(&value);
+    if (json == nullptr || json->text.find('{') == std::string::npos) return false;
+    for (int d = 0; d <= static_cast<int>(Distribution::kQNormal); ++d) {
+      const std::string key =
+          "\"" + std::string(DistributionName(static_cast<Distribution>(d))) + "\":";
+      if (json->text.find("{" + key) != std::string::npos ||
+          json->text.find("," + key) != std::string::npos)
+        return true;
+    }
+    return false;
+  }
+
+  void CheckMetric(const std::string& field, const std::string& metric) {
+    ValidateText(field, metric, kNameBytesMax, &problems_);
+  }
+
+  void CheckSearch(const Space* space) {
+    const SearchSpec& search = spec_.search;
+    if (search.metric.empty()) {
+      Add("search.metric", "no metric is named, so no trial is better than another",
+          "add metric: {name: loss, mode: min}");
+    }
+    CheckMetric("search.metric", search.metric);
+    for (const auto& [name, value] : search.options) {
+      ValidateText("search." + name.substr(0, kNameBytesMax), name, kNameBytesMax, &problems_);
+      ValidateValue("search." + name.substr(0, kNameBytesMax), value, &problems_);
+    }
+    for (size_t i = 0; i < search.options.size(); ++i) {
+      for (size_t k = 0; k < i; ++k) {
+        if (search.options[k].first == search.options[i].first) {
+          return Add("search." + search.options[i].first, "the option is given twice",
+                     "keep one of them");
+        }
+      }
+    }
+    // Without a sound space the searcher can still judge its own options.
+    Problems found;
+    MakeSearcher(SearcherOptionsOf(spec_, search.seed.value_or(0)),
+                 space != nullptr ? *space : Space(), &found);
+    for (Problem& problem : found) {
+      if (space != nullptr || problem.field.starts_with("search"))
+        problems_.push_back(std::move(problem));
+    }
+  }
+
+  void CheckScheduler() {
+    CheckMetric("scheduler.metric", spec_.scheduler.metric);
+    MakeScheduler(SchedulerOptionsOf(spec_, 0), &problems_);
+  }
+
+  void CheckBudget(uint64_t grid_cells) {
+    const BudgetSpec& b = spec_.budget;
+    if (b.trials <= 0) {
+      Add("budget.trials",
+          b.trials == 0 ? "no budget is given" : std::to_string(b.trials) + " trials cannot be run",
+          "add trials: 50");
+    } else if (b.trials > kTrialsPerSweepMax ||
+               grid_cells > static_cast<uint64_t>(kTrialsPerSweepMax / b.trials)) {
+      Add("budget.trials",
+          std::to_string(b.trials) + " trials" +
+              (grid_cells > 1 ? " of " + std::to_string(grid_cells) + " grid cells each" : "") +
+              " are more than the limit of " + std::to_string(kTrialsPerSweepMax),
+          grid_cells > 1 ? "make the grid smaller, or use choice" : "use fewer");
+    }
+    NotNegative("budget.wall", b.wall_ms);
+    NotNegative("budget.failures", b.failures);
+    NotNegative("budget.max_parallel", b.max_parallel);
+    NotNegative("retry.failed", spec_.retry.failed);
+    NotNegative("retry.lost", spec_.retry.lost);
+    NotNegative("stop.grace", spec_.stop_grace_ms);
+    if (spec_.stop_grace_ms > kDayMs) {
+      Add("stop.grace", DurationText(spec_.stop_grace_ms) + " is more than a day",
+          "use 10s to 10m");
+    }
+  }
+
+  void NotNegative(const std::string& field, int64_t value) {
+    if (value < 0) Add(field, std::to_string(value) + " is negative", "use 0 or more");
+  }
+
+  void CheckResources() {
+    const ResourceSpec& r = spec_.resources;
+    const double gpus = r.gpus;
+    if (!(gpus >= 0 && gpus <= kDevicesPerTrialMax)) {
+      Add("resources.gpus", DoubleText(gpus) + " is out of range",
+          "use 0, a fraction such as 0.5, or 1 to " + std::to_string(kDevicesPerTrialMax));
+    } else if (gpus > 1 && gpus != std::floor(gpus)) {
+      Add("resources.gpus", DoubleText(gpus) + " is neither whole nor below 1",
+          "use " + std::to_string(static_cast<int>(std::ceil(gpus))));
+    }
+    if (r.cpus < 1 || r.cpus > kDevicesPerTrialMax) {
+      Add("resources.cpus", std::to_string(r.cpus) + " is out of range",
+          "use 1 to " + std::to_string(kDevicesPerTrialMax));
+    }
+  }
+
+  void CheckCollect() {
+    if (spec_.collect.size() > kCollectRulesMax) {
+      return Add("collect",
+                 std::to_string(spec_.collect.size()) + " rules are more than the limit of " +
+                     std::to_string(kCollectRulesMax),
+                 "join them by | in one regex");
+    }
+    for (size_t i = 0; i < spec_.collect.size(); ++i) {
+      const CollectRule& rule = spec_.collect[i];
+      if (rule.kind == CollectRule::Kind::kRegex)
+        CheckRegex(Index("collect", i) + ".regex", rule.regex);
+    }
+  }
+
+  void CheckRegex(const std::string& field, const std::string& text) {
+    const size_t before = problems_.size();
+    ValidateText(field, text, kRegexBytesMax, &problems_);
+    if (problems_.size() > before) return;
+    re2::RE2::Options options;
+    options.set_log_errors(false);
+    const re2::RE2 regex(text, options);
+    if (!regex.ok()) {
+      const bool angle = text.find("(?<") != std::string::npos;
+      return Add(
+          field, "the regex does not compile: " + ValidUtf8(regex.error()),
+          angle ? "name a group by (?P<loss>...)" : "see RE2's syntax; quote it in single quotes");
+    }
+    const auto& groups = regex.NamedCapturingGroups();
+    const bool metric = std::any_of(groups.begin(), groups.end(), [](const auto& group) {
+      return group.first != "step" && group.first != "epoch";
+    });
+    if (!metric)
+      Add(field, "no group is named, so it finds no metric",
+          "name a group by the metric: loss=(?P<loss>\\S+)");
+  }
+
+  void CheckPoints(const Space& space) {
+    Rng rng(0);
+    for (size_t i = 0; i < spec_.points.size(); ++i) {
+      const std::string field = Index("points", i);
+      const size_t before = problems_.size();
+      for (const auto& [name, value] : spec_.points[i]) {
+        ValidateValue(field + "." + name.substr(0, kNameBytesMax), value, &problems_);
+      }
+      if (problems_.size() > before) continue;
+      Problems found;
+      space.Complete(spec_.points[i], &rng, &found);
+      for (Problem& problem : found) {
+        problem.field =
+            field + (problem.field.empty() ? "" : "." + problem.field.substr(0, kNameBytesMax));
+        problems_.push_back(std::move(problem));
+      }
+    }
+  }
+
+  void CheckColumns() {
+    std::vector<std::string> names;
+    for (const Parameter& p : spec_.parameters) names.push_back(p.name);
+    for (size_t i = 0; i < spec_.parameter_columns.size(); ++i) {
+      const std::string& column = spec_.parameter_columns[i];
+      if (std::find(names.begin(), names.end(), column) != names.end()) continue;
+      const std::string closest = ClosestWord(column, names);
+      Add(Index("report.parameters", i),
+          "there is no parameter \"" + ValidUtf8(column.substr(0, 60)) + "\"",
+          closest.empty() ? "name a parameter" : "did you mean \"" + closest + "\"?");
+    }
+    for (size_t i = 0; i < spec_.metric_columns.size(); ++i) {
+      ValidateText(Index("report.metrics", i), spec_.metric_columns[i], kNameBytesMax, &problems_);
+    }
+  }
+
+  const SweepSpec& spec_;
+  Problems problems_;
+};
+
+struct StyleName {
+  std::string_view name;
+  ArgStyle style;
+};
+constexpr StyleName kStyles[] = {{"gnu", ArgStyle::kGnu},
+                                 {"spaced", ArgStyle::kSpaced},
+                                 {"hydra", ArgStyle::kHydra},
+                                 {"single-dash", ArgStyle::kSingleDash},
+                                 {"none", ArgStyle::kNone}};
+
+}  // namespace
+
+std::string_view ArgStyleName(ArgStyle style) { return kStyles[static_cast<size_t>(style)].name; }
+
+std::optional<ArgStyle> ArgStyleFromName(std::string_view name) {
+  for (const StyleName& style : kStyles) {
+    if (style.name == name) return style.style;
+  }
+  return std::nullopt;
+}
+
+std::vector<std::string> ArgStyleNames() {
+  std::vector<std::string> names;
+  for (const StyleName& style : kStyles) names.emplace_back(style.name);
+  return names;
+}
+
+void ValidateText(const std::string& field, const std::string& text, size_t bytes_max,
+                  Problems* problems) {
+  if (text.size() > bytes_max) {
+    problems->push_back({ValidUtf8(field),
+                         std::to_string(text.size()) + " bytes are more than the limit of " +
+                             std::to_string(bytes_max),
+                         "shorten it"});
+  } else if (text.find('\0') != std::string::npos || ValidUtf8(text) != text) {
+    problems->push_back({ValidUtf8(field), "the text has a NUL or is not UTF-8", "use plain text"});
+  }
+}
+
+void ValidateValue(const std::string& field, const Value& value, Problems* problems) {
+  if (const auto* text = std::get_if<std::string>(&value)) {
+    ValidateText(field, *text, kArgumentBytesMax, problems);
+  } else if (const auto* json = std::get_if<JsonValue>(&value)) {
+    ValidateText(field, json->text, kArgumentBytesMax, problems);
+    if (CanonicalJson(json->text) != json->text) {
+      problems->push_back(
+          {field, "the value " + ValidUtf8(json->text.substr(0, 60)) + " is not compact JSON",
+           "write it without blanks"});
+    }
+  } else if (!IsActive(value)) {
+    problems->push_back({field, "the value is missing", "write null for JSON's null"});
+  } else if (const auto* number = std::get_if<double>(&value);
+             number != nullptr && !std::isfinite(*number)) {
+    problems->push_back({field, "the value " + DoubleText(*number) + " is not finite",
+                         "write it as text: \"" + DoubleText(*number) + "\""});
+  }
+}
+
+const std::string& SchedulerMetric(const SweepSpec& spec) {
+  return spec.scheduler.metric.empty() ? spec.search.metric : spec.scheduler.metric;
+}
+
+SearcherOptions SearcherOptionsOf(const SweepSpec& spec, uint64_t seed) {
+  return {.type = spec.search.type,
+          .goal = spec.search.goal,
+          .seed = seed,
+          .options = spec.search.options};
+}
+
+SchedulerOptions SchedulerOptionsOf(const SweepSpec& spec, uint64_t seed) {
+  const SchedulerSpec& s = spec.scheduler;
+  return {.type = s.type,
+          .goal = s.metric.empty() ? spec.search.goal : s.goal,
+          .seed = seed,
+          .max_t = s.max_t,
+          .grace_period = s.grace_period,
+          .reduction_factor = s.reduction_factor,
+          .brackets = s.brackets,
+          .stop_last_trials = s.stop_last_trials,
+          .compat_ray = s.compat_ray};
+}
+
+Problems Validate(const SweepSpec& spec) { return Validator(spec).Check(); }
+
+}  // namespace tunesmith

@@ -1,0 +1,408 @@
+#include "spec/wire.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "common/text.h"
+#include "spec/json_value.h"
+#include "tunesmith/v1/sweep.pb.h"
+
+namespace tunesmith {
+namespace {
+
+namespace pb = tunesmith::v1;
+
+void ToWire(const Value& value, pb::ParameterValue* out) {
+  if (const auto* b = std::get_if<bool>(&value)) out->set_bool_value(*b);
+  if (const auto* i = std::get_if<int64_t>(&value)) out->set_int_value(*i);
+  if (const auto* d = std::get_if<double>(&value)) out->set_double_value(*d);
+  if (const auto* s = std::get_if<std::string>(&value)) out->set_string_value(*s);
+  if (const auto* j = std::get_if<JsonValue>(&value)) out->set_json_value(j->text);
+}
+
+// Text that is not JSON stays as it is: Validate refuses it.
+Value FromWire(const pb::ParameterValue& value) {
+  switch (value.kind_case()) {
+    case pb::ParameterValue::kBoolValue:
+      return value.bool_value();
+    case pb::ParameterValue::kIntValue:
+      return static_cast<int64_t>(value.int_value());
+    case pb::ParameterValue::kDoubleValue:
+      return value.double_value();
+    case pb::ParameterValue::kStringValue:
+      return value.string_value();
+    case pb::ParameterValue::kJsonValue:
+      return JsonValue{CanonicalJson(value.json_value()).value_or(value.json_value())};
+    case pb::ParameterValue::KIND_NOT_SET:
+      break;
+  }
+  return {};
+}
+
+pb::Goal ToWire(Goal goal) { return goal == Goal::kMin ? pb::GOAL_MIN : pb::GOAL_MAX; }
+
+template <typename List>
+void ToWire(const std::vector<std::pair<std::string, Value>>& values, List* out) {
+  for (const auto& [name, value] : values) {
+    auto* item = out->Add();
+    item->set_name(name);
+    ToWire(value, item->mutable_value());
+  }
+}
+
+template <typename List>
+std::vector<std::pair<std::string, Value>> NamedFromWire(const List& list) {
+  std::vector<std::pair<std::string, Value>> values;
+  for (const auto& item : list) values.emplace_back(item.name(), FromWire(item.value()));
+  return values;
+}
+
+void ToWire(int64_t ms, google::protobuf::Duration* out) {
+  out->set_seconds(ms / 1000);
+  out->set_nanos(static_cast<int32_t>(ms % 1000) * 1'000'000);
+}
+
+int64_t MsFromWire(const google::protobuf::Duration& duration, const std::string& field,
+                   Problems* problems) {
+  constexpr int64_t kSecondsMax = 315'576'000'000;  // the message's own limit, ten thousand years
+  if (std::abs(duration.seconds()) > kSecondsMax || std::abs(duration.nanos()) >= 1'000'000'000) {
+    problems->push_back({field, "the duration is out of range",
+                         "use seconds within ten thousand years and nanos below 10^9"});
+    return 0;
+  }
+  return duration.seconds() * 1000 + duration.nanos() / 1'000'000;
+}
+
+pb::ParameterSpec::Range* MutableRange(Distribution distribution, pb::ParameterSpec* out) {
+  switch (distribution) {
+    case Distribution::kUniform:
+      return out->mutable_uniform();
+    case Distribution::kQUniform:
+      return out->mutable_quniform();
+    case Distribution::kLogUniform:
+      return out->mutable_loguniform();
+    case Distribution::kQLogUniform:
+      return out->mutable_qloguniform();
+    case Distribution::kRandInt:
+      return out->mutable_randint();
+    case Distribution::kQRandInt:
+      return out->mutable_qrandint();
+    case Distribution::kLogRandInt:
+      return out->mutable_lograndint();
+    case Distribution::kQLogRandInt:
+      return out->mutable_qlograndint();
+    default:
+      return nullptr;
+  }
+}
+
+void DistributionToWire(const Parameter& p, pb::ParameterSpec* out) {
+  if (p.distribution == Distribution::kConstant) {
+    auto* constant = out->mutable_constant();
+    if (!p.options.empty()) ToWire(p.options[0], constant);
+  } else if (HasOptions(p.distribution)) {
+    auto* values =
+        p.distribution == Distribution::kGrid ? out->mutable_grid() : out->mutable_choice();
+    for (const Value& value : p.options) ToWire(value, values->add_values());
+  } else if (auto* range = MutableRange(p.distribution, out)) {
+    range->set_lo(p.lo);
+    range->set_hi(p.hi);
+    range->set_q(p.q);
+  } else {
+    auto* normal =
+        p.distribution == Distribution::kQNormal ? out->mutable_qnormal() : out->mutable_normal();
+    normal->set_mean(p.mean);
+    normal->set_sd(p.sd);
+    normal->set_q(p.q);
+  }
+}
+
+void ToWire(const Parameter& p, const std::vector<Parameter>& all, pb::ParameterSpec* out) {
+  out->set_name(p.name);
+  DistributionToWire(p, out);
+  for (const Condition& c : p.when) {
+    auto* condition = out->add_when();
+    condition->set_parameter(c.on.empty() && c.parent < all.size() ? all[c.parent].name : c.on);
+    condition->set_op(static_cast<pb::ParameterSpec::Condition::Op>(static_cast<int>(c.op) + 1));
+    for (const Value& value : c.values) ToWire(value, condition->add_values());
+  }
+}
+
+void RangeFromWire(Distribution distribution, const pb::ParameterSpec::Range& range,
+                   Parameter* out) {
+  out->distribution = distribution;
+  out->lo = range.lo();
+  out->hi = range.hi();
+  const std::string_view name = DistributionName(distribution);
+  out->q = name.front() == 'q' ? range.q() : 0;
+}
+
+void NormalFromWire(Distribution distribution, const pb::ParameterSpec::Normal& normal,
+                    Parameter* out) {
+  out->distribution = distribution;
+  out->mean = normal.mean();
+  out->sd = normal.sd();
+  out->q = distribution == Distribution::kQNormal ? normal.q() : 0;
+}
+
+void OptionsFromWire(Distribution distribution, const pb::ParameterSpec::Values& values,
+                     Parameter* out) {
+  out->distribution = distribution;
+  for (const auto& value : values.values()) out->options.push_back(FromWire(value));
+}
+
+// False if no distribution is set.
+bool DistributionFromWire(const pb::ParameterSpec& in, Parameter* out) {
+  using Spec = pb::ParameterSpec;
+  using D = Distribution;
+  switch (in.distribution_case()) {
+    case Spec::kConstant:
+      out->options = {FromWire(in.constant())};
+      return true;
+    case Spec::kChoice:
+      OptionsFromWire(D::kChoice, in.choice(), out);
+      return true;
+    case Spec::kGrid:
+      OptionsFromWire(D::kGrid, in.grid(), out);
+      return true;
+    case Spec::kUniform:
+      RangeFromWire(D::kUniform, in.uniform(), out);
+      return true;
+    case Spec::kQuniform:
+      RangeFromWire(D::kQUniform, in.quniform(), out);
+      return true;
+    case Spec::kLoguniform:
+      RangeFromWire(D::kLogUniform, in.loguniform(), out);
+      return true;
+    case Spec::kQloguniform:
+      RangeFromWire(D::kQLogUniform, in.qloguniform(), out);
+      return true;
+    case Spec::kRandint:
+      RangeFromWire(D::kRandInt, in.randint(), out);
+      return true;
+    case Spec::kQrandint:
+      RangeFromWire(D::kQRandInt, in.qrandint(), out);
+      return true;
+    case Spec::kLograndint:
+      RangeFromWire(D::kLogRandInt, in.lograndint(), out);
+      return true;
+    case Spec::kQlograndint:
+      RangeFromWire(D::kQLogRandInt, in.qlograndint(), out);
+      return true;
+    case Spec::kNormal:
+      NormalFromWire(D::kNormal, in.normal(), out);
+      return true;
+    case Spec::kQnormal:
+      NormalFromWire(D::kQNormal, in.qnormal(), out);
+      return true;
+    case Spec::DISTRIBUTION_NOT_SET:
+      break;
+  }
+  return false;
+}
+
+void ParametersFromWire(const pb::SweepSpec& in, SweepSpec* out, Problems* problems) {
+  for (const auto& item : in.parameters()) {
+    Parameter& p = out->parameters.emplace_back();
+    p.name = item.name();
+    if (!DistributionFromWire(item, &p)) {
+      problems->push_back({"parameters." + p.name, "the parameter has no distribution",
+                           "set one, such as uniform or choice"});
+    }
+    for (const auto& condition : item.when()) {
+      const int op = static_cast<int>(condition.op()) - 1;
+      if (op < 0 || op > static_cast<int>(Condition::Op::kGreaterEqual)) {
+        problems->push_back({"parameters." + p.name + ".when", "the condition has no comparison",
+                             "set op, such as IN"});
+        continue;
+      }
+      Condition& c = p.when.emplace_back();
+      c.on = condition.parameter();
+      c.op = static_cast<Condition::Op>(op);
+      for (const auto& value : condition.values()) c.values.push_back(FromWire(value));
+    }
+  }
+  std::vector<std::string> names;
+  for (const Parameter& p : out->parameters) names.push_back(p.name);
+  for (Parameter& p : out->parameters) {
+    for (Condition& c : p.when) {
+      const auto parent = std::find(names.begin(), names.end(), c.on);
+      if (!c.on.empty() && parent != names.end()) {
+        c.parent = static_cast<size_t>(parent - names.begin());
+        continue;
+      }
+      const std::string closest = ClosestWord(c.on, names);
+      problems->push_back({"parameters." + p.name + ".when",
+                           "there is no parameter \"" + c.on + "\"",
+                           closest.empty() ? "name a parameter of this sweep"
+                                           : "did you mean \"" + closest + "\"?"});
+    }
+  }
+}
+
+void ToWire(const ProgramSpec& program, pb::ProgramSpec* out) {
+  for (const std::string& word : program.command) out->add_command(word);
+  out->set_args(static_cast<pb::ProgramSpec::ArgStyle>(static_cast<int>(program.args) + 1));
+  out->set_workdir(program.workdir);
+  for (const auto& [name, value] : program.env) (*out->mutable_env())[name] = value;
+  out->set_builtin(program.builtin);
+  ToWire(program.options, out->mutable_options());
+}
+
+void FromWire(const pb::ProgramSpec& in, ProgramSpec* out, Problems* problems) {
+  out->command.assign(in.command().begin(), in.command().end());
+  if (in.args() > pb::ProgramSpec::NONE || in.args() < 0) {
+    problems->push_back(
+        {"args", "there is no argument style number " + std::to_string(in.args()), "use GNU"});
+  } else if (in.args() != pb::ProgramSpec::ARG_STYLE_UNSPECIFIED) {
+    out->args = static_cast<ArgStyle>(static_cast<int>(in.args()) - 1);
+  }
+  out->workdir = in.workdir();
+  for (const auto& [name, value] : in.env()) out->env.emplace_back(name, value);
+  std::sort(out->env.begin(), out->env.end());  // a protobuf map has no order
+  out->builtin = in.builtin();
+  out->options = NamedFromWire(in.options());
+}
+
+void ToWire(const SchedulerSpec& s, pb::SchedulerSpec* out) {
+  out->set_type(s.type);
+  out->set_metric(s.metric);
+  if (!s.metric.empty()) out->set_goal(ToWire(s.goal));
+  out->set_max_t(s.max_t);
+  out->set_grace_period(s.grace_period);
+  out->set_reduction_factor(s.reduction_factor);
+  out->set_brackets(s.brackets);
+  out->set_stop_last_trials(s.stop_last_trials);
+  out->set_compat_ray(s.compat_ray);
+}
+
+// A goal that is not set is never guessed, but for the scheduler's, which follows the searcher's on
+// the same metric.
+void GoalFromWire(pb::Goal in, const std::string& field, Goal* out, Problems* problems) {
+  if (in == pb::GOAL_MIN || in == pb::GOAL_MAX) {
+    *out = in == pb::GOAL_MIN ? Goal::kMin : Goal::kMax;
+  } else {
+    problems->push_back(
+        {field, "is a small or a large value good?", "set the goal to GOAL_MIN or GOAL_MAX"});
+  }
+}
+
+void FromWire(const pb::SchedulerSpec& in, const SearchSpec& search, pb::Goal search_goal,
+              SchedulerSpec* out, Problems* problems) {
+  if (!in.type().empty()) out->type = in.type();
+  out->metric = in.metric();
+  if (out->metric.empty()) {
+    if (in.goal() != pb::GOAL_UNSPECIFIED && in.goal() != search_goal) {
+      problems->push_back({"scheduler.mode",
+                           "the scheduler follows the searcher's metric, but the other way",
+                           "name the scheduler's own metric too"});
+    }
+  } else if (out->metric == search.metric && in.goal() == pb::GOAL_UNSPECIFIED) {
+    out->goal = search.goal;
+  } else {
+    GoalFromWire(in.goal(), "scheduler.mode", &out->goal, problems);
+  }
+  out->max_t = in.max_t();
+  if (in.has_grace_period()) out->grace_period = in.grace_period();
+  if (in.has_reduction_factor()) out->reduction_factor = in.reduction_factor();
+  if (in.has_brackets()) out->brackets = in.brackets();
+  if (in.has_stop_last_trials()) out->stop_last_trials = in.stop_last_trials();
+  out->compat_ray = in.compat_ray();
+}
+
+void ToWireLimits(const SweepSpec& spec, pb::SweepSpec* out) {
+  auto* budget = out->mutable_budget();
+  budget->set_trials(spec.budget.trials);
+  if (spec.budget.wall_ms != 0) ToWire(spec.budget.wall_ms, budget->mutable_wall());
+  budget->set_failures(spec.budget.failures);
+  budget->set_max_parallel(spec.budget.max_parallel);
+  auto* resources = out->mutable_resources();
+  resources->set_gpus(spec.resources.gpus);
+  resources->set_gpus_optional(spec.resources.gpus_optional);
+  resources->set_cpus(spec.resources.cpus);
+  out->mutable_retry()->set_failed(spec.retry.failed);
+  out->mutable_retry()->set_lost(spec.retry.lost);
+  ToWire(spec.stop_grace_ms, out->mutable_stop_grace());
+}
+
+void FromWireLimits(const pb::SweepSpec& in, SweepSpec* out, Problems* problems) {
+  out->budget.trials = in.budget().trials();
+  if (in.budget().has_wall())
+    out->budget.wall_ms = MsFromWire(in.budget().wall(), "budget.wall", problems);
+  out->budget.failures = in.budget().failures();
+  out->budget.max_parallel = in.budget().max_parallel();
+  out->resources.gpus = in.resources().gpus();
+  out->resources.gpus_optional = in.resources().gpus_optional();
+  if (in.resources().has_cpus()) out->resources.cpus = in.resources().cpus();
+  if (in.retry().has_failed()) out->retry.failed = in.retry().failed();
+  if (in.retry().has_lost()) out->retry.lost = in.retry().lost();
+  if (in.has_stop_grace()) out->stop_grace_ms = MsFromWire(in.stop_grace(), "stop.grace", problems);
+}
+
+void CollectFromWire(const pb::SweepSpec& in, SweepSpec* out, Problems* problems) {
+  for (int i = 0; i < in.collect_size(); ++i) {
+    const auto& rule = in.collect(i);
+    if (rule.kind() < pb::CollectRule::AUTO || rule.kind() > pb::CollectRule::REGEX) {
+      problems->push_back({"collect[" + std::to_string(i) + "]", "the rule has no kind",
+                           "set AUTO, JSON or REGEX"});
+      continue;
+    }
+    const bool regex = rule.kind() == pb::CollectRule::REGEX;
+    out->collect.push_back({static_cast<CollectRule::Kind>(static_cast<int>(rule.kind()) - 1),
+                            regex ? rule.regex() : ""});
+  }
+}
+
+}  // namespace
+
+std::string SweepSpecToWire(const SweepSpec& spec) {
+  pb::SweepSpec out;
+  out.set_name(spec.name);
+  ToWire(spec.program, out.mutable_program());
+  for (const Parameter& p : spec.parameters) ToWire(p, spec.parameters, out.add_parameters());
+  auto* search = out.mutable_search();
+  search->set_type(spec.search.type);
+  search->set_metric(spec.search.metric);
+  search->set_goal(ToWire(spec.search.goal));
+  if (spec.search.seed) search->set_seed(*spec.search.seed);
+  ToWire(spec.search.options, search->mutable_options());
+  ToWire(spec.scheduler, out.mutable_scheduler());
+  ToWireLimits(spec, &out);
+  for (const CollectRule& rule : spec.collect) {
+    auto* item = out.add_collect();
+    item->set_kind(static_cast<pb::CollectRule::Kind>(static_cast<int>(rule.kind) + 1));
+    item->set_regex(rule.regex);
+  }
+  for (const auto& point : spec.points) ToWire(point, out.add_points()->mutable_values());
+  for (const std::string& column : spec.parameter_columns) out.add_parameter_columns(column);
+  for (const std::string& column : spec.metric_columns) out.add_metric_columns(column);
+  out.set_ask_tell(spec.ask_tell);
+  return out.SerializeAsString();
+}
+
+StatusOr<SweepSpec> SweepSpecFromWire(std::string_view bytes, Problems* problems) {
+  pb::SweepSpec in;
+  if (!in.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    return InvalidArgument("the bytes are not a tunesmith.v1.SweepSpec message");
+  }
+  SweepSpec out;
+  out.name = in.name();
+  FromWire(in.program(), &out.program, problems);
+  ParametersFromWire(in, &out, problems);
+  if (!in.search().type().empty()) out.search.type = in.search().type();
+  out.search.metric = in.search().metric();
+  if (!out.search.metric.empty())
+    GoalFromWire(in.search().goal(), "search.mode", &out.search.goal, problems);
+  if (in.search().has_seed()) out.search.seed = in.search().seed();
+  out.search.options = NamedFromWire(in.search().options());
+  FromWire(in.scheduler(), out.search, in.search().goal(), &out.scheduler, problems);
+  FromWireLimits(in, &out, problems);
+  CollectFromWire(in, &out, problems);
+  for (const auto& point : in.points()) out.points.push_back(NamedFromWire(point.values()));
+  out.parameter_columns.assign(in.parameter_columns().begin(), in.parameter_columns().end());
+  out.metric_columns.assign(in.metric_columns().begin(), in.metric_columns().end());
+  out.ask_tell = in.ask_tell();
+  return out;
+}
+
+}  // namespace tunesmith

@@ -1,0 +1,314 @@
+#include <chrono>
+
+#include "common/limits.h"
+#include "tests/unit/spec/read.h"
+
+namespace tunesmith {
+namespace {
+
+struct Bad {
+  const char* what;
+  const char* text;      // of the file, after kHead unless `whole`
+  const char* expected;  // FormatProblem of the first problem
+  bool whole = false;
+};
+
+// Four lines that are right.
+constexpr char kHead[] =
+    "trainable: mlp\nmetric: {name: loss, mode: min}\ntrials: 3\nsearch: random\n";
+
+constexpr Bad kBad[] = {
+    {"an unknown key", "sheduler: asha\n",
+     "f:5: sheduler: unknown key \"sheduler\" (did you mean \"scheduler\"?)"},
+    {"another tuner's key", "num_samples: 3\n",
+     "f:5: num_samples: unknown key \"num_samples\" (did you mean \"trials\"?)"},
+    {"an unknown key inside", "resources:\n  cpus: 1\n  gpu: 1\n",
+     "f:7: resources.gpu: unknown key \"gpu\" (did you mean \"gpus\"?)"},
+    {"a misspelt distribution", "parameters:\n  x: 1\n  lr: {unifrom: [0, 1]}\n",
+     "f:7: parameters.lr.unifrom: unknown distribution \"unifrom\" (did you mean \"uniform\"?)"},
+    {"another tuner's distribution", "parameters: {lr: {values: [0, 1]}}\n",
+     "f:5: parameters.lr.values: unknown distribution \"values\" (use choice: [...])"},
+    {"bounds as keys", "parameters: {lr: {min: 0, max: 1}}\n",
+     "f:5: parameters.lr.min: unknown distribution \"min\" (use uniform: [lower, upper], or "
+     "loguniform, or randint for integers)"},
+    {"two distributions", "parameters:\n  lr:\n    uniform: [0, 1]\n    choice: [1]\n",
+     "f:8: parameters.lr.choice: two distributions, uniform and choice (keep one of them)"},
+    {"an empty choice", "parameters:\n  x: {choice: []}\n",
+     "f:6: parameters.x.choice: the list of values is empty (give at least one value)"},
+    {"reversed bounds", "parameters:\n  x: {uniform: [2, 1]}\n",
+     "f:6: parameters.x.uniform: lower bound 2 is above the upper bound 1 (swap them: [1, 2])"},
+    {"a log bound of 0", "parameters:\n  x: {loguniform: [0, 1]}\n",
+     "f:6: parameters.x.loguniform: lower bound 0 must be greater than 0 (use uniform, or a small "
+     "bound such as 1e-6)"},
+    {"a quoted bound", "parameters:\n  x: {uniform: [\"1e-5\", 1]}\n",
+     "f:6: parameters.x.uniform: here stands the text \"1e-5\", not a number (remove the quotes)"},
+    {"a missing bound", "parameters:\n  x: {uniform: [1]}\n",
+     "f:6: parameters.x.uniform: uniform takes 2 numbers, not 1 (write uniform: [lower, upper])"},
+    {"a step too many", "parameters:\n  x: {uniform: [0, 1, 0.1]}\n",
+     "f:6: parameters.x.uniform: uniform takes 2 numbers, not 3 (use quniform for a step, or write "
+     "uniform: [lower, upper])"},
+    {"a parameter without anything", "parameters:\n  x:\n",
+     "f:6: parameters.x: the parameter has no distribution (write {uniform: [0, 1]}, or a value)"},
+    {"when on nothing",
+     "parameters:\n  opt: {choice: [sgd]}\n  x: {uniform: [0, 1], when: {opti: sgd}}\n",
+     "f:7: parameters.x.when: there is no parameter \"opti\" (did you mean \"opt\"?)"},
+    {"when on a value that cannot be",
+     "parameters:\n  opt: {choice: [sgd, adam]}\n  x: {uniform: [0, 1], when: {opt: sdg}}\n",
+     "f:7: parameters.x.when: \"opt\" can never be \"sdg\": \"sdg\" is not one of its 2 values "
+     "(\"sgd\", \"adam\") (did you mean \"sgd\"?)"},
+    {"when with or",
+     "parameters:\n  opt: {choice: [a, b]}\n  x: {uniform: [0, 1], when: opt == a or opt == b}\n",
+     "f:7: parameters.x.when: conditions cannot be joined by \"or\" (list the values: optimizer in "
+     "[sgd, rmsprop])"},
+    {"branches that look alike", "parameters:\n  h: {choice: [{w: {uniform: [0, 1]}}, {v: 1}]}\n",
+     "f:6: parameters.h.choice: nothing tells these objects apart (give each a key with a "
+     "different constant, such as `type`, or use `when`)"},
+    {"branches that clash",
+     "parameters:\n  h: {choice: [{type: a, w: {uniform: [0, 1]}}, {type: b, w: {uniform: [0, "
+     "2]}}]}\n",
+     "f:6: parameters.h/w: two branches declare \"h/w\" differently (give them different names, or "
+     "use `when`)"},
+    {"a nameless distribution in a list", "parameters:\n  h: {choice: [{uniform: [0, 1]}, 3]}\n",
+     "f:6: parameters.h.choice: a distribution among the values has no name of its own (write "
+     "objects of named parameters: choice: "
+     "[{type: a, w: {uniform: [0, 1]}}, {type: b}])"},
+    {"a number beyond 64 bits", "parameters:\n  x: {choice: [99999999999999999999]}\n",
+     "f:6: parameters.x.choice: the integer 99999999999999999999 does not fit in 64 bits (quote it "
+     "to pass it as text)"},
+    {"yes for true", "resources: {gpus_optional: yes}\n",
+     "f:5: resources.gpus_optional: here stands the text \"yes\", not true or false (write true)"},
+    {"a fraction above one GPU", "resources: {gpus: 1.5}\n",
+     "f:5: resources.gpus: 1.5 is neither whole nor below 1 (use 2)"},
+    {"a list for an object", "resources: [1]\n",
+     "f:5: resources: here stands a list of 1, not an object (write \"key: value\" lines; the keys "
+     "are gpus, gpus_optional, cpus)"},
+    {"a wrong time span", "stop: {grace: soon}\n",
+     "f:5: stop.grace: here stands the text \"soon\", not a time span (write 60s, 30m, 8h or "
+     "1h30m)"},
+    {"an unknown scheduler", "scheduler: {type: ahsa}\n",
+     "f:5: scheduler.type: unknown scheduler \"ahsa\" (did you mean asha?)"},
+    {"the scheduler's goal missing", "scheduler: {type: asha, metric: acc}\n",
+     "f:5: scheduler.mode: is a small or a large acc good? (add mode: min, or mode: max)"},
+    {"the scheduler's goal against the searcher's", "scheduler: {type: asha, mode: max}\n",
+     "f:5: scheduler.mode: the scheduler follows the searcher's metric loss, but the other way "
+     "(name the scheduler's own metric too)"},
+    {"a regex that does not compile", "collect:\n  - json\n  - {regex: 'loss=(?<loss>x)'}\n",
+     "f:7: collect[1].regex: the regex does not compile: invalid perl operator: (?< (name a group "
+     "by (?P<loss>...))"},
+    {"a regex without a metric", "collect: [{regex: '(?P<step>x)'}]\n",
+     "f:5: collect[0].regex: no group is named, so it finds no metric (name a group by the metric: "
+     "loss=(?P<loss>\\S+))"},
+    {"a point outside the space",
+     "parameters: {x: {uniform: [0, 1]}}\npoints:\n  - {x: 0.5}\n  - {x: 2}\n",
+     "f:8: points[1].x: 2 is not below the upper bound 1.0 (exclusive) (give a value that the "
+     "parameter can take)"},
+    {"a point of no parameter", "parameters: {lr: {uniform: [0, 1]}}\npoints: [{rl: 0.5}]\n",
+     "f:6: points[0].rl: the space has no parameter \"rl\" (did you mean \"lr\"?)"},
+    {"a column of no parameter",
+     "parameters: {lr: {uniform: [0, 1]}}\nreport:\n  parameters: [rl]\n",
+     "f:7: report.parameters[0]: there is no parameter \"rl\" (did you mean \"lr\"?)"},
+    {"the same key twice", "parameters:\n  x: 1\n  x: 2\n",
+     "f:7: the key \"x\" stands here again, after line 6 (keep one of them)"},
+    {"both a command and a trainable", "command: [a]\n",
+     "f:1: trainable: both a command and a built-in trainable are given (keep one of them)"},
+    {"the budget said twice", "budget: {trials: 3}\n",
+     "f:5: budget.trials: the same is said by trials (keep one of them)"},
+    {"two metrics", "parameters: {lr: {uniform: [0, 1]}}\nscheduler: {type: asha, max_t: 0}\n",
+     "f:6: scheduler.max_t: 0 is out of range (use an integer from 1 to 9223372036854775807)"},
+    {"an option that the searcher does not have",
+     "parameters: {lr: {uniform: [0, 1]}}\nbudget: {wall: -5s}\n",
+     "f:6: budget.wall: here stands the text \"-5s\", not a time span (write 60s, 30m, 8h or "
+     "1h30m)"},
+
+    {"no metric", "trainable: mlp\ntrials: 3\n",
+     "f: search.metric: no metric is named, so no trial is better than another (add metric: {name: "
+     "loss, mode: min})",
+     true},
+    {"no goal", "trainable: mlp\ntrials: 3\nmetric:\n  name: acc\n",
+     "f:3: metric.mode: is a small or a large acc good? (add mode: min, or mode: max)", true},
+    {"no budget", "trainable: mlp\nmetric: loss:min\n",
+     "f: budget.trials: no budget is given (add trials: 50)", true},
+    {"no trials", "trainable: mlp\nmetric: loss:min\ntrials: 0\n",
+     "f:3: trials: 0 is out of range (use an integer from 1 to 10000000)", true},
+    {"nothing to run", "metric: loss:min\ntrials: 3\n",
+     "f: command: there is nothing to run (add command: [python3, train.py, \"${args}\"], or "
+     "trainable: {builtin: mlp})",
+     true},
+    {"an unknown name in the command",
+     "metric: loss:min\ntrials: 3\nparameters: {lr: {uniform: [0, 1]}}\ncommand:\n  - a\n  - "
+     "--lr=${lrr}\n",
+     "f:6: command[1]: ${lrr} names no parameter (did you mean ${lr}?)", true},
+    {"an unknown name in the environment",
+     "metric: loss:min\ntrials: 3\ncommand: a ${trial}\nenv:\n  LR: ${lr}\n",
+     "f:5: env.LR: ${lr} names no parameter (declare the parameter, or use one of ${args}, "
+     "${trial}, ${sweep}, ${attempt}, ${seed}, "
+     "${config}, ${checkpoint_dir})",
+     true},
+    {"parameters that reach nobody",
+     "metric: loss:min\ntrials: 3\nparameters: {lr: {uniform: [0, 1]}}\ncommand: [a, b]\n",
+     "f:4: command: no parameter reaches the program (add \"${args}\", or ${NAME} for single ones; "
+     "if it reads the file that TUNESMITH_CONFIG "
+     "names, say args: none)",
+     true},
+    {"args inside a word",
+     "metric: loss:min\ntrials: 3\nparameters: {lr: {uniform: [0, 1]}}\ncommand: [a, \"x "
+     "${args}\"]\n",
+     "f:4: command[1]: ${args} has to stand alone, since it becomes several arguments (make it an "
+     "element of its own: \"${args}\")",
+     true},
+    {"two parameters of one flag",
+     "metric: loss:min\ntrials: 3\ncommand: a ${args}\nparameters:\n  a.b: {uniform: [0, 1]}\n  a: "
+     "{b: {uniform: [0, 1]}}\n",
+     "f:6: parameters.a/b: the flag --a.b is already that of \"a.b\" (rename one of them)", true},
+    {"a flag that the command gives too",
+     "metric: loss:min\ntrials: 3\ncommand: a --lr=3 ${args}\nparameters: {lr: {uniform: [0, "
+     "1]}}\n",
+     "f:3: command[1]: --lr is given here and by ${args} (remove it here, or remove the parameter "
+     "\"lr\")",
+     true},
+    {"a shell's pipe",
+     "metric: loss:min\ntrials: 3\ncommand: a ${args} | tee log\nparameters: {lr: {uniform: [0, "
+     "1]}}\n",
+     "f:3: command: no shell runs the command, so \"|\" would be an argument (write command: [sh, "
+     "-c, \"...\"] if you want a shell)",
+     true},
+    {"an option given twice to a trainable",
+     "metric: loss:min\ntrials: 3\ntrainable:\n  builtin: mlp\n  learning_rate: 1\nparameters:\n  "
+     "LearningRate: {uniform: [0, 1]}\n",
+     "f:7: parameters.LearningRate: the trainable's option is already given by "
+     "trainable.learning_rate (keep one of them)",
+     true},
+    {"an unknown trainable", "metric: loss:min\ntrials: 3\ntrainable: lenett\n",
+     "f:3: trainable.builtin: there is no built-in trainable \"lenett\" (did you mean \"lenet\"?)",
+     true},
+    {"an unknown style", "metric: loss:min\ntrials: 3\ncommand: a\nargs: gnuu\n",
+     "f:4: args: there is no argument style \"gnuu\" (did you mean \"gnu\"?)", true},
+    {"an empty file", "",
+     "f: the file is empty (write at least command, parameters, metric and trials)", true},
+    {"only text", "hello",
+     "f: here stands the text \"hello\", not an object (write \"key: value\" lines; the keys are "
+     "name, command, trainable, "
+     "args, workdir, env, parameters, metric, search, scheduler, trials, max_parallel, budget, "
+     "resources, retry, stop, collect, points, report, "
+     "ask_tell, $schema)",
+     true},
+    {"a tab", "parameters:\n\tx: 1\n", "f:2: the line is indented with a tab (YAML wants spaces)",
+     true},
+    {"an open bracket", "parameters: {x: [1, 2\ntrials: 3\n",
+     "f:2: a '[' is not closed, or a ',' is missing", true},
+    {"a colon too many", "name: a: b\n",
+     "f:1: a ':' where no key can stand (check the indentation, and quote text that holds ': ')",
+     true},
+    {"two documents", "trials: 3\n---\ntrials: 4\n",
+     "f:2: a second document begins here (put one sweep in one file)", true},
+    {"a tag", "name: !!python/object x\n",
+     "f:1: the tag tag:yaml.org,2002:python/object is not supported (remove it; quote what is to "
+     "be text)",
+     true},
+    {"a list as a key", "? [a, b]\n: 1\n",
+     "f:1: a key of an object is a list or an object (use a word as the key)", true},
+    {"a recursive alias", "a: &a [*a]\n",
+     "f:1: the alias stands inside what it refers to (write the value out)", true},
+    {"bytes that are not UTF-8", "name: \xff\xfe\n",
+     "f:1: byte 255 is not UTF-8 (save the file as UTF-8 text)", true},
+    {"a program",
+     "trials: 3\n\x7f"
+     "ELF\x02\x01",
+     "f:2: a control character (byte 127): this is not a text file (a sweep file is YAML or JSON "
+     "in UTF-8)",
+     true},
+    {"an endless comment", "{\n/* here",
+     "f:2: the comment that begins here does not end (end it with */)", true},
+};
+
+TEST(BadFileTest, EachMistakeHasLineFieldReasonAndFix) {
+  for (const Bad& bad : kBad) {
+    const auto problems =
+        ReadBad(bad.whole ? std::string(bad.text) : kHead + std::string(bad.text));
+    ASSERT_FALSE(problems.empty()) << bad.what;
+    EXPECT_EQ(FormatProblem("f", problems[0]), bad.expected) << bad.what << "\n" << Lines(problems);
+    EXPECT_LE(problems.size(), 2U) << bad.what << "\n" << Lines(problems);
+  }
+}
+
+TEST(BadFileTest, EveryMistakeOfAFileIsToldAtOnceInItsOrder) {
+  const auto problems = ReadBad(R"(nmae: x
+command: [python3, train.py, "${args}"]
+parameters:
+  lr: {logunifrom: [1e-5, 1e-1]}
+  n: {randint: [5, 1]}
+  m: {uniform: [0, 1], when: {opt: sgd}}
+metric: {name: loss, mode: smallest}
+scheduler: {type: asha, grace_period: 0}
+trials: many
+)");
+  std::vector<std::string> at;
+  for (const FileProblem& p : problems)
+    at.push_back(std::to_string(p.at.line) + " " + p.problem.field);
+  EXPECT_EQ(at, (std::vector<std::string>{"1 nmae", "4 parameters.lr.logunifrom",
+                                          "5 parameters.n.randint", "6 parameters.m.when",
+                                          "7 metric.mode", "8 scheduler.grace_period", "9 trials"}))
+      << Lines(problems);
+}
+
+TEST(BadFileTest, WhatDependsOnABrokenPartIsNotBlamed) {
+  const auto problems = ReadBad(R"(trainable: mlp
+parameters:
+  opt: {chioce: [sgd, adam]}
+  momentum: {uniform: [0, 1], when: {opt: sgd}}
+metric: loss:min
+trials: 3
+points: [{opt: sgd, momentum: 0.5}]
+report: {parameters: [opt]}
+)");
+  ASSERT_EQ(problems.size(), 1U) << Lines(problems);
+  EXPECT_EQ(problems[0].problem.field, "parameters.opt.chioce");
+}
+
+// A minute's worth of reading would be a hang to a user; the limits end it in well under a second
+// of work.
+TEST(BadFileTest, BombsAndGarbageEndQuicklyWithAReason) {
+  EXPECT_EQ(ReadBad(std::string(10 << 20, 'x'))[0].problem.message,
+            "the file has 10485760 bytes, the limit is 1048576");
+  EXPECT_EQ(ReadBad("a: " + std::string(50, '[') + std::string(50, ']'))[0].problem.message,
+            "more than 40 levels of nesting");
+  for (const char* open :
+       {"[", "{", "- ", "? ", ": ", "&a ", "{\"a\":", "\"", "'", "|", "#", "\n", "*"}) {
+    std::string many;
+    while (many.size() + 10 < kSweepFileBytesMax) many += open;
+    EXPECT_NE(ReadBad(many)[0].problem.message, "") << open;
+  }
+  std::string laughs = "a: &a [x,x,x,x,x,x,x,x,x,x]\n";
+  for (char c = 'b'; c < 'k'; ++c) {
+    laughs += std::string(1, c) + ": &" + c + " [";
+    for (int i = 0; i < 10; ++i)
+      laughs += std::string(i > 0 ? "," : "") + "*" + static_cast<char>(c - 1);
+    laughs += "]\n";
+  }
+  EXPECT_EQ(ReadBad(laughs)[0].problem.message, "more than 500000 values");
+  std::string keys;
+  for (int i = 0; keys.size() < kSweepFileBytesMax - 20; ++i)
+    keys += "k" + std::to_string(i) + ": 1\n";
+  EXPECT_EQ(ReadBad(keys).size(), kProblemsMax + 1);
+  std::string same;
+  while (same.size() < kSweepFileBytesMax - 20) same += "k: 1\n";
+  EXPECT_EQ(ReadBad(same).size(), kProblemsMax + 1);
+}
+
+TEST(BadFileTest, AGrpcRequestIsCheckedByTheSameRules) {
+  SweepSpec spec;
+  spec.program.command = {"a", "${lr}"};
+  spec.search.options = {{"x", std::nan("")}};
+  spec.parameters = {Parameter{.name = "x",
+                               .distribution = Distribution::kChoice,
+                               .options = {JsonValue{"[1, 2]"}},
+                               .when = {}}};
+  std::vector<std::string> fields;
+  for (const Problem& problem : Validate(spec)) fields.push_back(problem.field);
+  EXPECT_EQ(fields,
+            (std::vector<std::string>{"name", "command[1]", "parameters.x.choice", "search.metric",
+                                      "search.x", "search.x", "budget.trials"}));
+}
+
+}  // namespace
+}  // namespace tunesmith
