@@ -1,0 +1,155 @@
+#include "tests/sim/checker.h"
+
+#include <cmath>
+
+#include "tests/conformance/event_text.h"
+
+namespace tunesmith::sim {
+
+namespace {
+
+std::string NameOf(const AttemptId& id) {
+  return std::to_string(id.trial.sweep.value) + "/" + std::to_string(id.trial.number) + "#" +
+         std::to_string(id.number);
+}
+
+bool Same(double a, double b) { return a == b || (std::isnan(a) && std::isnan(b)); }
+
+// The trial that an event changes, if it changes one that exists already.
+std::optional<TrialId> TouchedTrial(const Event& event) {
+  if (const auto* e = std::get_if<AttemptLeased>(&event)) return e->attempt.trial;
+  if (const auto* e = std::get_if<AttemptRunning>(&event)) return e->attempt.trial;
+  if (const auto* e = std::get_if<Measured>(&event)) return e->attempt.trial;
+  if (const auto* e = std::get_if<TrialStopping>(&event)) return e->trial;
+  if (const auto* e = std::get_if<AttemptEnded>(&event)) return e->attempt.trial;
+  if (const auto* e = std::get_if<TrialEnded>(&event)) return e->trial;
+  return std::nullopt;
+}
+
+}  // namespace
+
+void Checker::OnStored(const WorkerRecord& record) {
+  if (record.kind != WorkerRecord::Kind::kMeasured) return;
+  if (!stored_[record.ref.attempt].emplace(record.sequence, record).second) {
+    world_->Fail("the worker gave one sequence to two records of " + NameOf(record.ref.attempt));
+  }
+}
+
+void Checker::Check(const Measured& event) {
+  const std::string name = NameOf(event.attempt);
+  const Sweep& sweep = *durable_.FindSweep(event.attempt.trial.sweep);
+  const Trial& trial = *durable_.FindTrial(event.attempt.trial);
+  // Once, in order, and as it was reported.
+  if (!recorded_[event.attempt].insert(event.sequence).second) world_->Fail("a measurement of " + name + " is doubled");
+  uint64_t& last = recorded_last_[event.attempt];
+  if (event.sequence < last) world_->Fail("measurements of " + name + " are out of order");
+  last = event.sequence;
+  const auto attempt = stored_.find(event.attempt);
+  const auto record = attempt == stored_.end() ? decltype(attempt->second.begin()){} : attempt->second.find(event.sequence);
+  if (attempt == stored_.end() || record == attempt->second.end()) {
+    return world_->Fail("a measurement of " + name + " was never reported");
+  }
+  if (record->second.metrics.size() != event.metrics.size()) world_->Fail("a measurement of " + name + " was changed");
+  for (const SlotValue& metric : event.metrics) {
+    bool found = false;
+    for (const NamedMetric& reported : record->second.metrics) {
+      found = found || (reported.name == sweep.metric_names.at(metric.slot) && Same(reported.value, metric.value));
+    }
+    if (!found) world_->Fail("a measurement of " + name + " was changed");
+  }
+  // Decision for decision as a controller that never crashed.
+  if (trial.state != TrialState::kRunning) return;
+  TrialReport report{event.attempt.trial.number, event.step, std::nullopt};
+  for (const SlotValue& metric : event.metrics) {
+    if (sweep.schedule_slot && metric.slot == *sweep.schedule_slot) report.value = metric.value;
+  }
+  const Verdict expected = sweep.scheduler->Decide(report);
+  const bool same = expected.action == event.verdict.action && expected.reason == event.verdict.reason &&
+                    expected.rank == event.verdict.rank && expected.peers == event.verdict.peers &&
+                    Same(expected.cutoff, event.verdict.cutoff);
+  if (!same) world_->Fail("a verdict on " + name + " differs from that of a controller that never crashed");
+}
+
+void Checker::Check(const Event& event) {
+  if (const auto touched = TouchedTrial(event)) {
+    const Trial* trial = durable_.FindTrial(*touched);
+    if (trial == nullptr) return world_->Fail("an event of an unknown trial: " + EventText(event));
+    if (IsTerminal(trial->state)) return world_->Fail("a terminal trial changed: " + EventText(event));
+  }
+  if (const auto* measured = std::get_if<Measured>(&event)) Check(*measured);
+  if (const auto* ended = std::get_if<AttemptEnded>(&event)) {
+    if (ended->sequence == 0) fenced_.insert(ended->attempt);
+  }
+  if (const auto* leased = std::get_if<AttemptLeased>(&event)) {
+    if (!(leased->epoch >= durable_.next_epoch())) world_->Fail("an epoch was given twice: " + EventText(event));
+  }
+}
+
+void Checker::OnDurable(const std::vector<Event>& events) {
+  for (const Event& event : events) {
+    world_->Log([&] { return "  = " + EventText(event); });
+    Check(event);
+    if (!world_->failure().empty()) return;
+    durable_.Apply(event);
+    ++durable_events_;
+    world_->Trace(event.index(), {durable_events_});
+  }
+}
+
+void Checker::OnRecovered(const std::vector<Event>& events, const Controller& controller) {
+  if (events.size() < durable_events_) return world_->Fail("durable events were lost");
+  // A commit that had reached the disk though nobody was told.
+  OnDurable({events.begin() + static_cast<ptrdiff_t>(durable_events_), events.end()});
+  OnBatch(controller);
+}
+
+void Checker::OnBatch(const Controller& controller) {
+  const std::string broken = controller.CheckInvariants();
+  if (!broken.empty()) return world_->Fail("invariant: " + broken);
+  const uint64_t hash = controller.state().Hash();
+  if (hash != durable_.Hash()) return world_->Fail("the live state differs from what is durable");
+  world_->Trace(100, {hash});
+}
+
+void Checker::OnEnd(const std::vector<Event>& events, const Controller& controller) {
+  State replayed;
+  for (const Event& event : events) replayed.Apply(event);
+  if (replayed.Hash() != controller.state().Hash()) world_->Fail("a replay of the journal gives another state");
+}
+
+void Checker::CheckRecorded(const AttemptId& attempt, uint64_t up_to) {
+  const auto stored = stored_.find(attempt);
+  if (stored == stored_.end()) return;
+  uint64_t& checked = checked_[attempt];
+  for (auto it = stored->second.upper_bound(checked); it != stored->second.end() && it->first <= up_to; ++it) {
+    if (recorded_[attempt].count(it->first) == 0) {
+      return world_->Fail("measurement " + std::to_string(it->first) + " of " + NameOf(attempt) +
+                          " was acknowledged and is not in the journal");
+    }
+  }
+  checked = std::max(checked, up_to);
+}
+
+void Checker::OnAckReleased(const SendAck& ack) {
+  acked_in_session_[{ack.session, ack.ref}] = ack.sequence;
+  const AttemptId& id = ack.ref.attempt;
+  const Trial* trial = durable_.FindTrial(id.trial);
+  // Nobody wants the records of an attempt that was fenced off, or of a deleted sweep; they are acknowledged all the
+  // same, so that the daemon forgets them.
+  if (trial == nullptr || fenced_.count(id) != 0 || id.number > trial->attempts.size()) return;
+  if (trial->attempts[id.number - 1].epoch != ack.ref.epoch) return;
+  CheckRecorded(id, ack.sequence);
+}
+
+void Checker::OnVerdictReleased(const SendVerdict& verdict) {
+  const auto acked = acked_in_session_.find({verdict.session, verdict.ref});
+  if (acked != acked_in_session_.end() && verdict.sequence <= acked->second) {
+    world_->Fail("the verdict on " + NameOf(verdict.ref.attempt) + " leaves after its acknowledgement");
+  }
+}
+
+void Checker::OnReportAnswered(const AttemptId& attempt, uint64_t sequence) {
+  if (durable_.FindTrial(attempt.trial) != nullptr) CheckRecorded(attempt, sequence);
+}
+
+}  // namespace tunesmith::sim

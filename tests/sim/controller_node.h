@@ -1,0 +1,87 @@
+// The controller's process: the real core, the memory journal and real searchers, with the loop's order (step all,
+// commit, release) in virtual time, and a death around any commit.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "server/core/controller.h"
+#include "server/journal/memory_journal.h"
+#include "tests/sim/checker.h"
+#include "tests/sim/network.h"
+#include "tests/sim/options.h"
+#include "tests/sim/world.h"
+
+namespace tunesmith::sim {
+
+class ControllerNode {
+ public:
+  // nullopt: the caller does not know whether the command was applied (no connection, a lost answer, a crash).
+  using Answer = std::function<void(std::optional<Reply>)>;
+
+  ControllerNode(World* world, const SimOptions* options, Network* network, Checker* checker);
+
+  void Start();
+  bool up() const { return controller_ != nullptr; }
+  // Nothing is stepped and not yet durable.
+  bool settled() const { return up() && !batch_running_; }
+  // False if the process is down.
+  bool Post(Command command);
+  // A unary call over the network: the request, the answer, or neither may arrive.
+  void Call(Command command, Answer answer);
+
+  // The process dies at its next commit, in one of the ways that the options allow, and comes back later.
+  void DieSoon();
+  void StopFaults();
+
+  const Controller& controller() const { return *controller_; }
+  std::vector<Event> ReadJournal();
+  // Commands that somebody still waits for.
+  size_t unanswered() const { return answers_.size(); }
+
+ private:
+  enum class Death : uint8_t { kNone, kBeforeAppend, kInAppend, kInRelease, kDiskFull };
+
+  void Later(Duration delay, std::function<void()> action);  // unless the process has died meanwhile
+  void TickLoop();
+  void BeginBatch();
+  void CommitBatch();
+  void Release();
+  void Crash(MemoryDisk::Tail tail);
+  void Recover();
+  void Deliver(Effect effect);
+  void ToSearcher(SweepId sweep, Effect effect);
+  void RunSearcher(SweepId sweep);
+
+  struct Strand {
+    std::unique_ptr<Searcher> searcher;
+    std::deque<Effect> queue;
+    bool running = false;
+  };
+
+  World* world_;
+  const SimOptions* options_;
+  Network* network_;
+  Checker* checker_;
+  MemoryDisk disk_;
+  bool faults_ = true;
+
+  // Of one life of the process.
+  uint64_t life_ = 0;
+  std::unique_ptr<MemoryJournal> journal_;
+  std::unique_ptr<Controller> controller_;
+  std::vector<std::pair<Command, uint64_t>> mailbox_;
+  bool batch_running_ = false;
+  Output output_;
+  Death death_ = Death::kNone;
+  MemoryDisk::Tail tail_ = MemoryDisk::Tail::kLose;
+  std::map<SweepId, Strand> strands_;
+  std::map<uint64_t, Answer> answers_;
+  uint64_t next_token_ = 1;
+};
+
+}  // namespace tunesmith::sim

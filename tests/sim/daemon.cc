@@ -1,0 +1,250 @@
+#include "tests/sim/daemon.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "common/limits.h"
+
+namespace tunesmith::sim {
+
+namespace {
+
+std::string NameOf(const AttemptRef& ref) {
+  return std::to_string(ref.attempt.trial.sweep.value) + "/" + std::to_string(ref.attempt.trial.number) + "#" +
+         std::to_string(ref.attempt.number);
+}
+
+double ShareOf(const SendAssign& assign) {
+  const double gpus = assign.spec->resources.gpus;
+  return gpus >= 1 ? 1 : gpus;
+}
+
+// The learning curve: a function of the point, the seed and the step alone.
+double CurveAt(const SendAssign& assign, int64_t step) {
+  double distance = 0;
+  for (const Value& value : assign.point) {
+    const double x = ValueNumber(value);
+    if (!std::isnan(x)) distance += (x - 0.3) * (x - 0.3);
+  }
+  Rng noise = Rng::ForLabels({assign.seed, static_cast<uint64_t>(step)});
+  return distance + 1.0 / static_cast<double>(step + 1) + 0.05 * noise.Uniform();
+}
+
+}  // namespace
+
+Daemon::Daemon(World* world, const SimOptions* options, Network* network, Checker* checker, Machine machine)
+    : world_(world), options_(options), network_(network), checker_(checker), machine_(std::move(machine)) {
+  client_ = network_->AddClient(this);
+}
+
+void Daemon::Later(Duration delay, std::function<void()> action) {
+  world_->After(delay, [this, boot = boots_, action = std::move(action)] {
+    if (alive() && boots_ == boot) action();
+  });
+}
+
+void Daemon::Later(const AttemptRef& ref, Duration delay, std::function<void(Process*)> action) {
+  const auto it = processes_.find(ref);
+  if (it == processes_.end()) return;
+  Later(delay, [this, ref, number = it->second.number, action = std::move(action)] {
+    const auto now = processes_.find(ref);
+    if (now != processes_.end() && now->second.number == number) action(&now->second);
+  });
+}
+
+void Daemon::Start() {
+  if (alive()) return;
+  ++boots_;
+  world_->Log([&] { return machine_.name + " starts"; });
+  model_ = MakeModelWorker();
+  tick_at_ = kTimeNever;
+  flushing_ = false;
+  const auto spool = spool_;
+  for (const auto& [ref, records] : spool) model_->Restore(ref, records, world_->now());
+  Pump();
+  Connect();
+}
+
+void Daemon::Crash(bool lose_spool) {
+  if (!alive()) return;
+  world_->Log([&] { return machine_.name + " crashes" + (lose_spool ? " and loses its disk" : ""); });
+  network_->ClientDied(client_);
+  model_.reset();
+  processes_.clear();
+  session_ = SessionId();
+  if (lose_spool) spool_.clear();
+}
+
+void Daemon::Connect() { network_->Connect(client_); }
+
+void Daemon::OnConnectFailed() {
+  Later(world_->Between(Milliseconds(200), Seconds(3)), [this] { Connect(); });
+}
+
+void Daemon::OnConnected(SessionId session) {
+  if (!alive() || session_) return network_->ClientDied(client_);
+  session_ = session;
+  WorkerHello hello;
+  hello.name = machine_.name;
+  hello.boot_id = "boot-" + std::to_string(boots_);
+  hello.cpus = machine_.cpus;
+  for (int i = 0; i < machine_.gpus; ++i) {
+    hello.devices.push_back({machine_.name + "-gpu" + std::to_string(i), "card", i, int64_t{8} << 30});
+  }
+  hello.attempts = model_->HelloAttempts();
+  hello.draining = model_->draining();
+  network_->SendUp(session, std::move(hello));
+  Heartbeat(session);
+}
+
+void Daemon::Heartbeat(SessionId session) {
+  Later(Milliseconds(kHeartbeatMs), [this, session] {
+    if (session_ != session) return;
+    network_->SendUp(session, HeartbeatMessage{model_->draining()});
+    Heartbeat(session);
+  });
+}
+
+void Daemon::OnReceived(SessionId session, const ToWorker& message) {
+  if (!alive() || session_ != session) return;
+  model_->OnMessage(message, world_->now());
+  Pump();
+}
+
+void Daemon::OnClosed(SessionId session) {
+  if (!alive() || session_ != session) return;
+  session_ = SessionId();
+  model_->OnDisconnected(world_->now());
+  Pump();
+  Later(world_->Between(Milliseconds(50), Seconds(2)), [this] { Connect(); });
+}
+
+void Daemon::Pump() {
+  for (auto actions = model_->TakeActions(); !actions.empty(); actions = model_->TakeActions()) {
+    for (const WorkerAction& action : actions) std::visit([this](const auto& a) { Do(a); }, action);
+  }
+  const Time due = model_->NextDeadline();
+  if (due < kTimeNever && due < tick_at_) {
+    tick_at_ = due;
+    Later(due - world_->now(), [this] {
+      tick_at_ = kTimeNever;
+      model_->Tick(world_->now());
+      Pump();
+    });
+  }
+  if (session_ && !flushing_) {
+    flushing_ = true;
+    // Records that come together travel together.
+    Later(Milliseconds(world_->rng().IntInclusive(0, 20)), [this] {
+      flushing_ = false;
+      if (!session_) return;
+      auto records = model_->TakeRecords(kRecordsPerMessageMax);
+      if (!records.empty()) network_->SendUp(session_, std::move(records));
+    });
+  }
+}
+
+void Daemon::CheckDevices(const SendAssign& assign) {
+  for (const auto& [ref, process] : processes_) {
+    if (ref.attempt.trial == assign.ref.attempt.trial) {
+      return world_->Fail("two processes of trial " + NameOf(ref) + " on " + machine_.name);
+    }
+  }
+  for (const std::string& device : assign.devices) {
+    double used = ShareOf(assign);
+    for (const auto& [ref, process] : processes_) {
+      const auto& held = process.assign.devices;
+      if (std::find(held.begin(), held.end(), device) != held.end()) used += ShareOf(process.assign);
+    }
+    if (used > 1 + 1e-6) return world_->Fail("processes need more than the whole of " + device);
+  }
+}
+
+void Daemon::Do(const Spawn& spawn) {
+  using Fate = Process::Fate;
+  const AttemptRef ref = spawn.assign.ref;
+  CheckDevices(spawn.assign);
+  Process process;
+  process.assign = spawn.assign;
+  process.number = ++processes_started_;
+  process.rng = Rng::ForLabels({options_->seed, ref.attempt.trial.sweep.value, ref.attempt.trial.number,
+                                ref.attempt.number});
+  process.steps = process.rng.IntInclusive(2, 9);
+  process.ignores_term = process.rng.Uniform() < options_->trial_ignores_term;
+  // The first chance that hits.
+  double x = process.rng.Uniform();
+  const std::pair<double, Fate> fates[] = {{options_->trial_start_fails, Fate::kStartFails},
+                                           {options_->trial_crashes, Fate::kCrashes},
+                                           {options_->trial_hangs, Fate::kHangs},
+                                           {options_->trial_not_a_number, Fate::kNotANumber},
+                                           {options_->trial_doubles, Fate::kDoubles}};
+  for (const auto& [chance, fate] : fates) {
+    if (x < chance) {
+      process.fate = fate;
+      break;
+    }
+    x -= chance;
+  }
+  world_->Trace(200, {ref.epoch.value, static_cast<uint64_t>(process.fate)});
+  world_->Log([&] { return machine_.name + " spawns " + NameOf(ref) + " fate " + std::to_string(int(process.fate)); });
+  if (process.fate == Fate::kHangs) process.ignores_term = true;
+  processes_[ref] = std::move(process);
+  Later(ref, world_->Between(Milliseconds(5), Milliseconds(300)), [this, ref](Process* p) {
+    if (p->fate == Fate::kStartFails) {
+      processes_.erase(ref);
+      model_->OnStartFailed(ref, "no such program: train.py", world_->now());
+      return Pump();
+    }
+    model_->OnStarted(ref, world_->now());
+    Pump();
+    if (p->fate == Fate::kHangs) {
+      Later(ref, world_->Between(Seconds(30), Seconds(200)), [this, ref](Process*) { Exit(ref, 0, 0); });
+    } else {
+      Later(ref, world_->Between(Milliseconds(200), Seconds(4)), [this, ref](Process* q) { Epoch(ref, q); });
+    }
+  });
+}
+
+void Daemon::Epoch(const AttemptRef& ref, Process* process) {
+  using Fate = Process::Fate;
+  if (process->dying) return;
+  ++process->step;
+  if (process->fate == Fate::kCrashes && process->step == 2) return Exit(ref, 1, 0);
+  double loss = CurveAt(process->assign, process->step);
+  if (process->fate == Fate::kNotANumber) loss = std::numeric_limits<double>::quiet_NaN();
+  const std::vector<NamedMetric> metrics = {{"loss", loss}, {"accuracy", 1 - loss}};
+  const int times = process->fate == Fate::kDoubles ? 2 : 1;
+  const bool last = process->step >= process->steps;
+  for (int i = 0; i < times; ++i) model_->OnReport(ref, process->step, metrics, world_->now());
+  if (process->step % 3 == 0) model_->OnLog(ref, "step done\n", world_->now());
+  Pump();
+  if (last) return Later(ref, Milliseconds(10), [this, ref](Process*) { Exit(ref, 0, 0); });
+  Later(ref, world_->Between(Milliseconds(200), Seconds(4)), [this, ref](Process* p) { Epoch(ref, p); });
+}
+
+void Daemon::Exit(const AttemptRef& ref, int32_t exit_code, int32_t signal) {
+  const auto it = processes_.find(ref);
+  if (it == processes_.end() || it->second.dying) return;
+  it->second.dying = true;
+  // Until the tree is gone and the device's memory is back.
+  Later(ref, world_->Between(Milliseconds(1), Milliseconds(500)), [this, ref, exit_code, signal](Process*) {
+    processes_.erase(ref);
+    model_->OnTreeGone(ref, exit_code, signal, world_->now());
+    Pump();
+  });
+}
+
+void Daemon::Do(const Signal& signal) {
+  const auto it = processes_.find(signal.ref);
+  if (it == processes_.end()) return;
+  if (signal.kill) return Exit(signal.ref, 0, 9);
+  if (!it->second.ignores_term) Exit(signal.ref, 143, 0);
+}
+
+void Daemon::Do(const Store& store) {
+  spool_[store.record.ref].push_back(store.record);
+  checker_->OnStored(store.record);
+}
+
+}  // namespace tunesmith::sim

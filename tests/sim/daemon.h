@@ -1,0 +1,84 @@
+// One simulated machine: a daemon with its model of the protocol, its spool, its devices and the trial processes.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "tests/sim/checker.h"
+#include "tests/sim/network.h"
+#include "tests/sim/options.h"
+#include "tests/sim/worker_model.h"
+#include "tests/sim/world.h"
+
+namespace tunesmith::sim {
+
+class Daemon : public StreamClient {
+ public:
+  struct Machine {
+    std::string name;
+    int32_t cpus = 2;
+    int gpus = 0;
+  };
+  Daemon(World* world, const SimOptions* options, Network* network, Checker* checker, Machine machine);
+
+  void Start();
+  // kill -9 of the daemon: its processes die with it, its spool stays unless the disk is lost too.
+  void Crash(bool lose_spool);
+  bool alive() const { return model_ != nullptr; }
+  // Nothing runs and nothing waits for an acknowledgement.
+  bool idle() const { return alive() && model_->open() == 0 && processes_.empty(); }
+  int client() const { return client_; }
+  const std::string& name() const { return machine_.name; }
+
+  void OnConnected(SessionId session) override;
+  void OnConnectFailed() override;
+  void OnReceived(SessionId session, const ToWorker& message) override;
+  void OnClosed(SessionId session) override;
+
+ private:
+  struct Process {
+    SendAssign assign;
+    uint64_t number = 0;  // tells it from an earlier one of the same name
+    bool ignores_term = false;
+    bool dying = false;
+    int64_t step = 0;
+    int64_t steps = 0;
+    Rng rng{0};
+    enum class Fate : uint8_t { kWell, kCrashes, kHangs, kNotANumber, kDoubles, kStartFails } fate = Fate::kWell;
+  };
+
+  // Runs `action` later unless the daemon has died meanwhile.
+  void Later(Duration delay, std::function<void()> action);
+  // The same for one process, unless it is gone.
+  void Later(const AttemptRef& ref, Duration delay, std::function<void(Process*)> action);
+  void Connect();
+  void Heartbeat(SessionId session);
+  void Pump();
+  void Do(const Spawn& spawn);
+  void Do(const Signal& signal);
+  void Do(const Store& store);
+  void Do(const Forget& forget) { spool_.erase(forget.ref); }
+  void CheckDevices(const SendAssign& assign);
+  void Epoch(const AttemptRef& ref, Process* process);
+  void Exit(const AttemptRef& ref, int32_t exit_code, int32_t signal);
+
+  World* world_;
+  const SimOptions* options_;
+  Network* network_;
+  Checker* checker_;
+  Machine machine_;
+  int client_ = 0;
+  std::unique_ptr<WorkerModel> model_;  // nullptr: the daemon is down
+  uint64_t boots_ = 0;
+  SessionId session_;
+  bool flushing_ = false;
+  Time tick_at_ = kTimeNever;
+  std::map<AttemptRef, std::vector<WorkerRecord>> spool_;
+  std::map<AttemptRef, Process> processes_;
+  uint64_t processes_started_ = 0;
+};
+
+}  // namespace tunesmith::sim

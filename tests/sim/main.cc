@@ -1,0 +1,97 @@
+// Runs seeds of the simulation, each twice: what failed, and whether the second run was the first to the last bit.
+//
+//   tunesmith-sim --from 1 --count 200     seeds 1 to 200
+//   tunesmith-sim --file seeds.txt         the seeds listed there (a number a line, # begins a comment)
+//   tunesmith-sim --seed 17 --log          one seed, once, with its full log
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "tests/sim/simulation.h"
+
+namespace tunesmith::sim {
+namespace {
+
+int Usage() {
+  std::fprintf(stderr, "usage: tunesmith-sim [--from N --count N] [--file SEEDS] [--seed N [--log]]\n");
+  return 2;
+}
+
+bool ReadSeeds(const std::string& path, std::vector<uint64_t>* seeds) {
+  std::ifstream file(path);
+  if (!file) {
+    std::fprintf(stderr, "cannot read %s\n", path.c_str());
+    return false;
+  }
+  for (std::string line; std::getline(file, line);) {
+    line = line.substr(0, line.find('#'));
+    if (line.find_first_of("0123456789") != std::string::npos) seeds->push_back(std::strtoull(line.c_str(), nullptr, 10));
+  }
+  return true;
+}
+
+// True if the seed holds.
+bool RunTwice(uint64_t seed, uint64_t* steps, int64_t* virtual_ms) {
+  const SimOptions options = DrawOptions(seed);
+  const SimResult first = RunSimulation(options, false);
+  *steps += first.steps;
+  *virtual_ms += first.virtual_ms;
+  std::string failure = first.failure;
+  if (failure.empty() && RunSimulation(options, false).trace_hash != first.trace_hash) {
+    failure = "two runs of the same seed differ";
+  }
+  if (failure.empty()) return true;
+  std::printf("seed %llu FAILED: %s\n  %s\n  see it: tunesmith-sim --seed %llu --log\n",
+              static_cast<unsigned long long>(seed), failure.c_str(), Describe(options).c_str(),
+              static_cast<unsigned long long>(seed));
+  return false;
+}
+
+int Main(int argc, char** argv) {
+  uint64_t from = 1;
+  uint64_t count = 0;
+  bool log = false;
+  std::vector<uint64_t> seeds;
+  for (int i = 1; i < argc; ++i) {
+    const std::string flag = argv[i];
+    const auto next = [&]() -> const char* { return i + 1 < argc ? argv[++i] : "0"; };
+    if (flag == "--from") {
+      from = std::strtoull(next(), nullptr, 10);
+    } else if (flag == "--count") {
+      count = std::strtoull(next(), nullptr, 10);
+    } else if (flag == "--seed") {
+      seeds.push_back(std::strtoull(next(), nullptr, 10));
+    } else if (flag == "--file") {
+      if (!ReadSeeds(next(), &seeds)) return 2;
+    } else if (flag == "--log") {
+      log = true;
+    } else {
+      return Usage();
+    }
+  }
+  for (uint64_t i = 0; i < count; ++i) seeds.push_back(from + i);
+  if (seeds.empty()) return Usage();
+  if (log) {
+    const SimResult result = RunSimulation(DrawOptions(seeds[0]), true);
+    std::printf("%s (%llu steps, %llu events, trace %016llx)\n", result.failure.empty() ? "held" : result.failure.c_str(),
+                static_cast<unsigned long long>(result.steps), static_cast<unsigned long long>(result.events),
+                static_cast<unsigned long long>(result.trace_hash));
+    return result.failure.empty() ? 0 : 1;
+  }
+  size_t failed = 0;
+  uint64_t steps = 0;
+  int64_t virtual_ms = 0;
+  for (const uint64_t seed : seeds) failed += RunTwice(seed, &steps, &virtual_ms) ? 0 : 1;
+  std::printf("%zu seeds, %zu failed; %llu steps in %.1f virtual hours\n", seeds.size(), failed,
+              static_cast<unsigned long long>(steps), static_cast<double>(virtual_ms) / 3.6e6);
+  return failed == 0 ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace tunesmith::sim
+
+int main(int argc, char** argv) { return tunesmith::sim::Main(argc, argv); }

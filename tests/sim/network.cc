@@ -1,0 +1,148 @@
+#include "tests/sim/network.h"
+
+#include <algorithm>
+
+namespace tunesmith::sim {
+
+namespace {
+constexpr Duration kNever{-1};
+}
+
+int Network::AddClient(StreamClient* client) {
+  clients_.push_back(client);
+  partitioned_until_.emplace_back();
+  return static_cast<int>(clients_.size()) - 1;
+}
+
+Duration Network::Delay() { return world_->Draw(Milliseconds(options_->delay_ms_mean)); }
+
+Network::Link* Network::Find(SessionId session) {
+  const auto it = links_.find(session);
+  return it == links_.end() ? nullptr : &it->second;
+}
+
+Network::Link* Network::LinkOf(int client) {
+  for (auto& [session, link] : links_) {
+    if (link.client == client && !link.cut) return &link;
+  }
+  return nullptr;
+}
+
+void Network::Connect(int client) {
+  world_->After(Delay(), [this, client] {
+    if (!up_() || partitioned_until_[client] > world_->now()) {
+      clients_[client]->OnConnectFailed();
+      return;
+    }
+    Link link;
+    link.session = SessionId(++last_session_);
+    link.client = client;
+    const SessionId session = link.session;
+    links_[session] = link;
+    clients_[client]->OnConnected(session);
+  });
+}
+
+void Network::SendUp(SessionId session, ToController message) {
+  Link* link = Find(session);
+  if (link == nullptr || link->cut) return;
+  link->up_free = std::max(link->up_free, world_->now() + Delay());
+  world_->After(link->up_free - world_->now(),
+                [this, session, message = std::move(message)]() mutable { Deliver(session, std::move(message)); });
+}
+
+void Network::Deliver(SessionId session, ToController message) {
+  Link* link = Find(session);
+  if (link == nullptr || link->cut || !up_()) return;
+  link->controller_met = true;
+  if (auto* hello = std::get_if<WorkerHello>(&message)) {
+    post_(WorkerConnected{session, std::move(*hello)});
+  } else if (const auto* heartbeat = std::get_if<HeartbeatMessage>(&message)) {
+    post_(WorkerHeartbeat{session, heartbeat->draining});
+  } else {
+    post_(WorkerRecords{session, std::move(std::get<std::vector<WorkerRecord>>(message))});
+  }
+}
+
+void Network::SendDown(SessionId session, ToWorker message) {
+  Link* link = Find(session);
+  if (link == nullptr || link->cut) return;
+  link->down_free = std::max(link->down_free, world_->now() + Delay());
+  world_->After(link->down_free - world_->now(), [this, session, message = std::move(message)] {
+    const Link* now = Find(session);
+    if (now != nullptr && !now->cut) clients_[now->client]->OnReceived(session, message);
+  });
+}
+
+void Network::CloseByController(SessionId session) {
+  Link* link = Find(session);
+  if (link == nullptr) return;
+  if (link->cut) return;
+  // What was sent before arrives before the end.
+  const Duration wait = std::max(link->down_free, world_->now() + Delay()) - world_->now();
+  world_->After(wait, [this, session] {
+    Link* now = Find(session);
+    if (now != nullptr && !now->cut) Cut(now, Duration{0}, Delay());
+  });
+}
+
+void Network::TellClient(SessionId session) {
+  Link* link = Find(session);
+  if (link == nullptr || link->client_knows) return;
+  link->client_knows = true;
+  clients_[link->client]->OnClosed(session);
+}
+
+void Network::TellController(SessionId session) {
+  Link* link = Find(session);
+  if (link == nullptr || link->controller_knows) return;
+  link->controller_knows = true;
+  if (link->controller_met && up_()) post_(WorkerDisconnected{session});
+}
+
+void Network::Cut(Link* link, Duration client_notice, Duration controller_notice) {
+  link->cut = true;
+  const SessionId session = link->session;
+  if (client_notice.ms >= 0) world_->After(client_notice, [this, session] { TellClient(session); });
+  if (controller_notice.ms >= 0) world_->After(controller_notice, [this, session] { TellController(session); });
+}
+
+void Network::ClientDied(int client) {
+  Link* link = LinkOf(client);
+  if (link == nullptr) return;
+  link->client_knows = true;
+  Cut(link, kNever, Delay());
+}
+
+void Network::ControllerDied() {
+  for (auto& [session, link] : links_) {
+    link.controller_knows = true;
+    if (!link.cut) Cut(&link, Delay(), kNever);
+  }
+}
+
+void Network::Break(int client) {
+  Link* link = LinkOf(client);
+  if (link == nullptr) return;
+  world_->Log([&] { return "break stream of worker " + std::to_string(client); });
+  Cut(link, Delay(), Delay());
+}
+
+void Network::Partition(int client, Duration duration) {
+  world_->Log([&] {
+    return "partition worker " + std::to_string(client) + " for " + std::to_string(duration.ms) + " ms";
+  });
+  partitioned_until_[client] = world_->now() + duration;
+  Link* link = LinkOf(client);
+  if (link == nullptr) return;
+  // Keepalive finds a dead peer late; the controller may hear nothing at all until the lease runs out.
+  const Duration client_notice = world_->Between(Seconds(1), Seconds(15));
+  const Duration controller_notice = world_->Chance(0.5) ? kNever : world_->Between(Seconds(1), Seconds(30));
+  Cut(link, client_notice, controller_notice);
+}
+
+void Network::Heal() {
+  for (Time& until : partitioned_until_) until = Time{};
+}
+
+}  // namespace tunesmith::sim

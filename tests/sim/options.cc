@@ -1,0 +1,77 @@
+#include "tests/sim/options.h"
+
+#include "common/rng.h"
+
+namespace tunesmith::sim {
+
+SimOptions DrawOptions(uint64_t seed) {
+  constexpr uint64_t kStreamOptions = 0x6f7074;
+  Rng rng = Rng::ForLabels({seed, kStreamOptions});
+  const auto coin = [&](double p) { return rng.Uniform() < p; };
+  const auto seconds = [&](int64_t lo, int64_t hi) { return Seconds(rng.IntInclusive(lo, hi)); };
+  SimOptions o;
+  o.seed = seed;
+  o.workers = static_cast<int>(rng.IntInclusive(1, 4));
+  o.sweeps = static_cast<int>(rng.IntInclusive(1, 4));
+  o.ask_clients = static_cast<int>(rng.IntInclusive(1, 3));
+  o.faults_for = seconds(60, 300);
+  o.delay_ms_mean = coin(0.5) ? 2 : rng.IntInclusive(5, 300);
+  if (coin(0.5)) o.break_every = seconds(5, 60);
+  if (coin(0.5)) o.partition_every = seconds(20, 120);
+  if (coin(0.5)) o.reply_lost = 0.2;
+  if (coin(0.5)) o.request_lost = 0.2;
+  if (coin(0.6)) o.controller_crash_every = seconds(5, 90);
+  o.crash_before_append = coin(0.7);
+  o.crash_in_append = coin(0.7);
+  o.crash_in_release = coin(0.7);
+  o.down_max = coin(0.5) ? Seconds(2) : Seconds(40);
+  o.disk_full = coin(0.3);
+  if (coin(0.5)) o.worker_crash_every = seconds(20, 120);
+  o.worker_loses_spool = coin(0.3);
+  if (coin(0.7)) o.user_action_every = seconds(5, 40);
+  if (coin(0.5)) o.trial_crashes = 0.2;
+  if (coin(0.4)) o.trial_hangs = 0.1;
+  if (coin(0.4)) o.trial_not_a_number = 0.2;
+  if (coin(0.4)) o.trial_doubles = 0.2;
+  if (coin(0.4)) o.trial_start_fails = coin(0.2) ? 0.9 : 0.1;
+  if (coin(0.4)) o.trial_ignores_term = 0.3;
+  return o;
+}
+
+std::string Describe(const SimOptions& o) {
+  std::string text;
+  const auto number = [&](const char* name, double value) {
+    if (value == 0) return;
+    std::string digits = std::to_string(value);
+    digits.erase(digits.find_last_not_of('0') + 1);
+    if (digits.back() == '.') digits.pop_back();
+    text += std::string(text.empty() ? "" : " ") + name + "=" + digits;
+  };
+  number("workers", o.workers);
+  number("sweeps", o.sweeps);
+  number("ask_clients", o.ask_clients);
+  number("faults_for_s", static_cast<double>(o.faults_for.ms) / 1000);
+  number("delay_ms_mean", static_cast<double>(o.delay_ms_mean));
+  number("break_every_s", static_cast<double>(o.break_every.ms) / 1000);
+  number("partition_every_s", static_cast<double>(o.partition_every.ms) / 1000);
+  number("reply_lost", o.reply_lost);
+  number("request_lost", o.request_lost);
+  number("controller_crash_every_s", static_cast<double>(o.controller_crash_every.ms) / 1000);
+  number("crash_before_append", o.crash_before_append);
+  number("crash_in_append", o.crash_in_append);
+  number("crash_in_release", o.crash_in_release);
+  number("down_max_s", static_cast<double>(o.down_max.ms) / 1000);
+  number("disk_full", o.disk_full);
+  number("worker_crash_every_s", static_cast<double>(o.worker_crash_every.ms) / 1000);
+  number("worker_loses_spool", o.worker_loses_spool);
+  number("user_action_every_s", static_cast<double>(o.user_action_every.ms) / 1000);
+  number("trial_crashes", o.trial_crashes);
+  number("trial_hangs", o.trial_hangs);
+  number("trial_not_a_number", o.trial_not_a_number);
+  number("trial_doubles", o.trial_doubles);
+  number("trial_start_fails", o.trial_start_fails);
+  number("trial_ignores_term", o.trial_ignores_term);
+  return text;
+}
+
+}  // namespace tunesmith::sim

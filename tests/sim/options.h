@@ -1,0 +1,59 @@
+// What one simulated run is made of, drawn from its seed. By swarm: each kind of fault is absent in some runs, so that
+// what only happens in quiet surroundings is seen too (Groce et al. 2012, "Swarm Testing").
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "common/time.h"
+
+namespace tunesmith::sim {
+
+struct SimOptions {
+  uint64_t seed = 0;
+
+  // --- size
+  int workers = 3;
+  int sweeps = 3;
+  int ask_clients = 1;          // for each ask/tell sweep
+  Duration faults_for{300'000}; // then everything is healed
+  Duration heal_within{7'200'000};  // and must have ended by then
+
+  // --- network
+  int64_t delay_ms_mean = 5;
+  Duration break_every{0};      // mean time between broken streams of one worker; 0: never
+  Duration partition_every{0};  // mean time between partitions of one worker; 0: never
+  Duration partition_max{60'000};  // three leases
+  double reply_lost = 0;        // of unary calls, after they were applied
+  double request_lost = 0;
+
+  // --- controller
+  Duration controller_crash_every{0};  // mean; at a point around a commit
+  bool crash_before_append = true;
+  bool crash_in_append = true;
+  bool crash_in_release = true;
+  Duration down_max{40'000};    // two leases
+  bool disk_full = false;       // some commits fail
+
+  // --- workers
+  Duration worker_crash_every{0};
+  bool worker_loses_spool = false;  // a machine whose disk is gone; else the spool survives
+
+  // --- users
+  Duration user_action_every{0};    // pause, resume, stop, delete, stop a trial, drain, undrain
+
+  // --- trials: chance of each fate for an attempt
+  double trial_crashes = 0;
+  double trial_hangs = 0;       // never reports; goes after a while, deaf to TERM
+  double trial_not_a_number = 0;
+  double trial_doubles = 0;     // reports every step twice
+  double trial_start_fails = 0;
+  double trial_ignores_term = 0;
+};
+
+// Everything from the seed alone.
+SimOptions DrawOptions(uint64_t seed);
+// "workers=3 sweeps=2 ...": for the first line of a log.
+std::string Describe(const SimOptions& options);
+
+}  // namespace tunesmith::sim
