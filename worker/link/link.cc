@@ -80,16 +80,8 @@ std::vector<Link::Event> Link::TakeEvents() {
 void Link::Send(uint64_t session, v1::WorkerMessage message) {
   {
     MutexLock lock(&mutex_);
-    if (session != session_ || closing_) return;
+    if (session != session_) return;
     outgoing_.push_back(std::move(message));
-  }
-  changed_.notify_all();
-}
-
-void Link::CloseGracefully() {
-  {
-    MutexLock lock(&mutex_);
-    closing_ = true;
   }
   changed_.notify_all();
 }
@@ -121,7 +113,7 @@ void Link::RunReader() {
     AddEvent(Closed{session, status, wait}, false);
     MutexLock lock(&mutex_);
     if (changed_.wait_for(lock.native(), std::chrono::milliseconds(wait.ms),
-                          [&] { return stopped_ || closing_; })) {
+                          [&] { return stopped_; })) {
       return;
     }
   }
@@ -165,25 +157,19 @@ void Link::RunWriter() {
     v1::WorkerMessage message;
     Stream* stream = nullptr;
     uint64_t session = 0;
-    bool last = false;
     {
       MutexLock lock(&mutex_);
-      changed_.wait(lock.native(), [&] {
-        return stopped_ || (stream_ != nullptr && (!outgoing_.empty() || closing_));
-      });
+      changed_.wait(lock.native(),
+                    [&] { return stopped_ || (stream_ != nullptr && !outgoing_.empty()); });
       if (stopped_) return;
       stream = stream_;
       session = session_;
-      if (outgoing_.empty()) {
-        last = true;
-      } else {
-        message = std::move(outgoing_.front());
-        outgoing_.pop_front();
-      }
+      message = std::move(outgoing_.front());
+      outgoing_.pop_front();
       writing_ = true;
     }
     // Fails only when the stream is over; the reader sees that too.
-    const bool written = last ? stream->WritesDone() : stream->Write(message);
+    const bool written = stream->Write(message);
     bool drained = false;
     {
       MutexLock lock(&mutex_);
@@ -191,7 +177,6 @@ void Link::RunWriter() {
       drained = written && outgoing_.empty() && session == session_;
     }
     changed_.notify_all();
-    if (last) return;
     if (drained) AddEvent(Drained{session}, false);
   }
 }

@@ -64,8 +64,6 @@ class Link {
 
   std::vector<Event> TakeEvents();
   void Send(uint64_t session, v1::WorkerMessage message);
-  // No more messages: the stream half-closes once the queue is written, and no other is opened.
-  void CloseGracefully();
 
  private:
   using Stream = grpc::ClientReaderWriter<v1::WorkerMessage, v1::ControllerMessage>;
@@ -89,7 +87,6 @@ class Link {
   Stream* stream_ TS_GUARDED_BY(mutex_) = nullptr;
   grpc::ClientContext* context_ TS_GUARDED_BY(mutex_) = nullptr;
   bool writing_ TS_GUARDED_BY(mutex_) = false;
-  bool closing_ TS_GUARDED_BY(mutex_) = false;
   bool stopped_ TS_GUARDED_BY(mutex_) = false;
   std::jthread reader_;
   std::jthread writer_;

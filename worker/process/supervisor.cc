@@ -214,11 +214,9 @@ StatusOr<std::unique_ptr<Supervisor::Trial>> Supervisor::Launch(const Assignment
   trial->paths = PathsOf(options_.state_dir + "/trials", assignment);
   const AttemptPaths& paths = trial->paths;
   TS_ASSIGN_OR_RETURN(trial->parser, LineParser::Create(assignment.collect, assignment.metrics));
-  // What lies there for a first attempt belongs to a sweep of another controller.
-  if (!assignment.resume) TS_RETURN_IF_ERROR(RemoveAll(paths.checkpoint_dir));
+  TS_RETURN_IF_ERROR(PrepareTrialFolder(assignment, paths));
   TS_RETURN_IF_ERROR(RemoveAll(paths.folder));
   TS_RETURN_IF_ERROR(MakeFolder(paths.folder));
-  TS_RETURN_IF_ERROR(MakeFolder(paths.checkpoint_dir));
   if (assignment.workdir.empty()) TS_RETURN_IF_ERROR(MakeFolder(paths.workdir));
 
   LaunchContext context{options_.inherited_env, options_.trainer,
@@ -255,6 +253,19 @@ StatusOr<std::unique_ptr<Supervisor::Trial>> Supervisor::Launch(const Assignment
     return noted;
   }
   return trial;
+}
+
+// Checkpoints are only taken over from the same trial: those of a first attempt, or of a trial with
+// another seed, belong to a sweep of another controller that had the same name and number.
+Status Supervisor::PrepareTrialFolder(const Assignment& assignment, const AttemptPaths& paths) {
+  const std::string owner_file = paths.checkpoint_dir + ".owner";
+  const std::string owner = std::to_string(assignment.seed);
+  const auto known = ReadFile(owner_file);
+  if (!assignment.resume || (known.ok() && *known != owner)) {
+    TS_RETURN_IF_ERROR(RemoveAll(paths.checkpoint_dir));
+  }
+  TS_RETURN_IF_ERROR(MakeFolder(paths.checkpoint_dir));
+  return WriteFile(owner_file, owner);
 }
 
 // --- watching
@@ -308,6 +319,8 @@ void Supervisor::Run(Time now) {
   for (auto& [key, trial] : trials_) all.push_back(trial.get());
   for (Trial* trial : all) {
     if (trial->held) Resume(trial, now);
+    // While nothing is acknowledged only the newest output is kept for later.
+    if (agent_->Full(trial->key)) continue;
     if (auto chunk = trial->forwarder.Take(now)) {
       agent_->OnLog(trial->key, std::move(chunk->data), chunk->dropped_bytes, now);
     }
@@ -321,8 +334,9 @@ void Supervisor::Run(Time now) {
 Time Supervisor::NextDeadline() const {
   Time deadline = trials_.empty() ? kTimeNever : forest_at_ + Milliseconds(kReapOrphansMs);
   for (const auto& [key, trial] : trials_) {
-    deadline = std::min(deadline, trial->forwarder.NextDue());
-    if (trial->held && !agent_->Full(key)) {
+    const bool full = agent_->Full(key);
+    if (!full) deadline = std::min(deadline, trial->forwarder.NextDue());
+    if (trial->held && !full) {
       deadline = std::min({deadline, std::max(trial->bytes_rate.NextPositive(),
                                               trial->report_rate.NextPositive())});
     }

@@ -14,6 +14,7 @@
 #include "common/time.h"
 #include "worker/agent/agent.h"
 #include "worker/gpus/gpus.h"
+#include "worker/process/launch_plan.h"
 #include "worker/process/process_tree.h"
 
 namespace tunesmith::worker {
@@ -68,6 +69,7 @@ class Supervisor {
   Status Init();
   Status EndLeftovers();
   StatusOr<std::unique_ptr<Trial>> Launch(const Assignment& assignment, Time now);
+  Status PrepareTrialFolder(const Assignment& assignment, const AttemptPaths& paths);
   Status Watch(Trial* trial, Source source);
   void Unwatch(Trial* trial, Source source);
   void CloseChannel(Trial* trial);

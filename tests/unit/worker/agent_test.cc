@@ -408,7 +408,8 @@ class AgentWorld {
     EXPECT_EQ(agent_.open(), 0u);
     EXPECT_TRUE(processes_.empty());
     for (const auto& [key, heard] : heard_) {
-      if (fenced_.count(key) == 0) EXPECT_EQ(heard.ends, 1) << KeyText(key);
+      if (fenced_.count(key) != 0) continue;
+      EXPECT_EQ(heard.ends, 1) << KeyText(key);
     }
   }
 
@@ -435,8 +436,9 @@ class AgentWorld {
     switch (rng_.Below(9)) {
       case 0:
         if (connected_) {
+          ++epoch_;
           const AttemptKey key =
-              Key(++epoch_, static_cast<uint32_t>(rng_.Below(5)), static_cast<uint32_t>(epoch_));
+              Key(epoch_, static_cast<uint32_t>(rng_.Below(5)), static_cast<uint32_t>(epoch_));
           heard_[key];
           agent_.OnAssign(Assign(key), now_);
         }

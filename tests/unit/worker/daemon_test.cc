@@ -153,5 +153,183 @@ TEST_F(DaemonTest, SaysWhoItIsRunsAnAttemptAndStreamsItsMeasurements) {
   EXPECT_NE(controller_.LogOf(7).find("bye"), std::string::npos);
 }
 
+TEST_F(DaemonTest, TrialsRunOnThroughAControllerRestartAndNothingIsLost) {
+  StartDaemon();
+  ASSERT_TRUE(Connected());
+  controller_.Send(
+      Assign(1, "i=0; while [ $i -lt 150 ]; do i=$((i+1)); echo step=$i loss=1; sleep 0.01; done"));
+  for (size_t reports : {10u, 40u, 70u}) {
+    ASSERT_TRUE(controller_.WaitUntil([&] { return controller_.MeasuredOf(1).size() >= reports; }))
+        << DaemonLog();
+    controller_.Stop();
+    poll(nullptr, 0, 100);
+    controller_.StartAgain();
+  }
+  ASSERT_TRUE(Ended(1, 40)) << DaemonLog();
+  EXPECT_GE(controller_.hellos.size(), 4u);
+  EXPECT_EQ(controller_.hellos.back().attempts_size(), 1);
+  EXPECT_EQ(controller_.hellos.back().boot_id(), controller_.hellos.front().boot_id());
+  EXPECT_TRUE(controller_.faults.empty()) << controller_.faults[0];
+  const auto measured = controller_.MeasuredOf(1);
+  ASSERT_EQ(measured.size(), 150u);
+  for (int i = 0; i < 150; ++i)
+    ASSERT_EQ(measured[static_cast<size_t>(i)].measured().step(), i + 1);
+  EXPECT_EQ(controller_.EndOf(1)->exit_code(), 0);
+}
+
+TEST_F(DaemonTest, ConnectsWhenTheControllerComesLater) {
+  controller_.Stop();
+  StartDaemon();
+  ASSERT_TRUE(Eventually([&] { return DaemonLog().find("no_connection") != std::string::npos; }));
+  controller_.StartAgain();
+  EXPECT_TRUE(Connected());
+}
+
+TEST_F(DaemonTest, KilledDaemonTakesItsTrialsAlongAndTheNextOneReportsWhatWasMeasured) {
+  controller_.set_acking(false);  // the records stay in the spool
+  StartDaemon();
+  ASSERT_TRUE(Connected());
+  controller_.Send(
+      Assign(1, "setsid sleep 300 & for i in 1 2 3; do echo step=$i loss=0.$i; done; sleep 300"));
+  ASSERT_TRUE(controller_.WaitUntil([&] { return controller_.MeasuredOf(1).size() == 3; }))
+      << DaemonLog();
+  controller_.records.clear();  // a controller that was killed, too, and has nothing durable
+  controller_.set_acking(true);
+  kill(pid_, SIGKILL);
+  EXPECT_EQ(WaitForExit(), 128 + SIGKILL);
+  EXPECT_TRUE(Eventually([] { return LiveTrials().size() <= 2; }))
+      << "the program itself dies with the daemon";
+
+  StartDaemon();
+  ASSERT_TRUE(Ended(1)) << DaemonLog();
+  EXPECT_TRUE(LiveTrials().empty()) << "before it said hello";
+  EXPECT_TRUE(controller_.EndOf(1)->lost());
+  EXPECT_EQ(controller_.MeasuredOf(1).size(), 3u);
+  EXPECT_TRUE(controller_.faults.empty()) << controller_.faults[0];
+  EXPECT_NE(controller_.hellos.back().boot_id(), controller_.hellos.front().boot_id());
+  EXPECT_TRUE(Eventually([&] { return IsEmptyFolder(dir_ + "/state/spool"); }));
+}
+
+TEST_F(DaemonTest, StopEndsTheWholeTreeAndSaysSo) {
+  StartDaemon();
+  ASSERT_TRUE(Connected());
+  const auto assign = Assign(1,
+                             "trap '' TERM; (setsid sh -c \"trap '' TERM; sleep 300\" &); echo "
+                             "loss=1; sleep 300; sleep 300");
+  controller_.Send(assign);
+  ASSERT_TRUE(controller_.WaitUntil([&] { return controller_.MeasuredOf(1).size() == 1; }));
+  controller_.Send(StopOf(assign));
+  ASSERT_TRUE(Ended(1));
+  EXPECT_TRUE(LiveTrials().empty());
+  EXPECT_TRUE(controller_.EndOf(1)->stop_requested());
+  EXPECT_EQ(controller_.EndOf(1)->reason(),
+            "worse than the others (killed after the grace period)");
+}
+
+TEST_F(DaemonTest, WithoutAControllerForALeaseItKillsWhatRuns) {
+  controller_.set_lease_ms(500);
+  StartDaemon();
+  ASSERT_TRUE(Connected());
+  controller_.Send(Assign(1, "echo loss=1; sleep 300"));
+  ASSERT_TRUE(controller_.WaitUntil([&] { return controller_.MeasuredOf(1).size() == 1; }));
+  controller_.Stop();
+  EXPECT_TRUE(Eventually([] { return LiveTrials().empty(); }));
+  controller_.StartAgain();
+  ASSERT_TRUE(Ended(1));
+  EXPECT_TRUE(controller_.EndOf(1)->lost());
+}
+
+TEST_F(DaemonTest, FencedOffAttemptIsKilledWithoutAWord) {
+  StartDaemon();
+  ASSERT_TRUE(Connected());
+  controller_.Send(Assign(1, "echo loss=1; sleep 300"));
+  ASSERT_TRUE(controller_.WaitUntil([&] { return controller_.MeasuredOf(1).size() == 1; }));
+  controller_.Stop();
+  controller_.fenced_off[1] = true;
+  controller_.StartAgain();
+  EXPECT_TRUE(Eventually([] { return LiveTrials().empty(); })) << DaemonLog();
+  EXPECT_EQ(controller_.EndOf(1), nullptr);
+  EXPECT_TRUE(Eventually([&] { return IsEmptyFolder(dir_ + "/state/spool"); }));
+}
+
+TEST_F(DaemonTest, SigtermStopsWhatRunsReportsItLostAndLeaves) {
+  StartDaemon();
+  ASSERT_TRUE(Connected());
+  controller_.Send(Assign(
+      1, "trap 'echo step=5 loss=0.2; exit 0' TERM; echo loss=1; while :; do sleep 0.05; done"));
+  ASSERT_TRUE(controller_.WaitUntil([&] { return controller_.MeasuredOf(1).size() == 1; }));
+  kill(pid_, SIGTERM);
+  EXPECT_EQ(WaitForExit(), 0) << DaemonLog();
+  ASSERT_TRUE(Ended(1));
+  EXPECT_TRUE(controller_.EndOf(1)->lost());
+  EXPECT_TRUE(controller_.draining);
+  EXPECT_EQ(controller_.MeasuredOf(1).size(), 2u) << "what it says on TERM counts";
+}
+
+TEST_F(DaemonTest, DrainTimeoutLetsRunningTrialsEnd) {
+  StartDaemon({"--drain-timeout", "60"});
+  ASSERT_TRUE(Connected());
+  controller_.Send(Assign(1, "echo loss=1; sleep 0.7; echo step=2 loss=0.5"));
+  ASSERT_TRUE(controller_.WaitUntil([&] { return controller_.MeasuredOf(1).size() == 1; }));
+  kill(pid_, SIGTERM);
+  ASSERT_TRUE(controller_.WaitUntil([&] { return controller_.draining; }));
+  controller_.Send(Assign(2, "echo loss=1"));
+  EXPECT_EQ(WaitForExit(), 0) << DaemonLog();
+  ASSERT_TRUE(Ended(1) && Ended(2));
+  EXPECT_EQ(controller_.EndOf(1)->exit_code(), 0);
+  EXPECT_FALSE(controller_.EndOf(1)->lost());
+  EXPECT_TRUE(controller_.EndOf(2)->lost()) << "nothing new starts";
+}
+
+TEST_F(DaemonTest, SecondSigtermKillsAtOnce) {
+  StartDaemon({"--drain-timeout", "600"});
+  ASSERT_TRUE(Connected());
+  controller_.Send(Assign(1, "trap '' TERM; echo loss=1; sleep 300"));
+  ASSERT_TRUE(controller_.WaitUntil([&] { return controller_.MeasuredOf(1).size() == 1; }));
+  kill(pid_, SIGTERM);
+  ASSERT_TRUE(controller_.WaitUntil([&] { return controller_.draining; }));
+  kill(pid_, SIGTERM);
+  EXPECT_EQ(WaitForExit(), 0);
+  EXPECT_TRUE(LiveTrials().empty());
+}
+
+TEST_F(DaemonTest, OneDaemonPerStateFolder) {
+  StartDaemon();
+  ASSERT_TRUE(Connected());
+  const pid_t first = pid_;
+  StartDaemon();
+  EXPECT_EQ(WaitForExit(), 1);
+  pid_ = first;
+  EXPECT_NE(DaemonLog().find("another tunesmith-worker (pid " + std::to_string(first) + ") uses"),
+            std::string::npos)
+      << DaemonLog();
+}
+
+TEST_F(DaemonTest, WrongOptionsAreExplained) {
+  const std::pair<std::vector<std::string>, const char*> cases[] = {
+      {{"--controller", "nowhere"}, "is not HOST:PORT"},
+      {{"--controller", "host:99999"}, "is not HOST:PORT"},
+      {{"--cpus", "0"}, "--cpus"},
+      {{"--label", "x"}, "is not KEY=VALUE"},
+      {{"--drain-timeout", "-1"}, "--drain-timeout"},
+      {{"--what"}, "--what"},
+  };
+  for (const auto& [args, words] : cases) {
+    std::vector<std::string> all = {TUNESMITH_WORKER_PROGRAM};
+    all.insert(all.end(), args.begin(), args.end());
+    pid_ = Spawn(all, dir_ + "/daemon.log");
+    EXPECT_EQ(WaitForExit(), 2) << words;
+    EXPECT_NE(DaemonLog().find(words), std::string::npos) << DaemonLog();
+  }
+  pid_ = Spawn({TUNESMITH_WORKER_PROGRAM, "--state-dir", dir_ + "/s", "--tls-ca", "/no/such.pem"},
+               dir_ + "/daemon.log");
+  EXPECT_EQ(WaitForExit(), 1);
+  EXPECT_NE(DaemonLog().find("/no/such.pem"), std::string::npos);
+  pid_ = Spawn({TUNESMITH_WORKER_PROGRAM, "--state-dir", dir_ + "/s", "--gpus", "7"},
+               dir_ + "/daemon.log");
+  EXPECT_EQ(WaitForExit(), 1);
+  EXPECT_NE(DaemonLog().find("--gpus"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace tunesmith::worker
