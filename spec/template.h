@@ -21,8 +21,8 @@ struct TemplatePiece {
 // ordinary one. nullopt and `why` (not null) if a "${" has no "}" or names nothing.
 std::optional<std::vector<TemplatePiece>> ParseTemplate(std::string_view text, std::string* why);
 
-// trial, sweep, attempt, seed, config, checkpoint_dir: what ${NAME} can name beside parameters (and
-// "args"). A parameter of the same name comes first.
+// trial, sweep, attempt, seed, config, checkpoint_dir: what ${NAME} can name beside parameters (and "args"). Validate
+// refuses a ${NAME} that names both.
 const std::vector<std::string>& TemplateWords();
 
 // What the parameter is called where ${args} stands: "--lr", "-lr", "lr"; the levels of a nested

@@ -70,6 +70,10 @@ class ProgramValidator {
       const bool word = std::find(words.begin(), words.end(), piece.text) != words.end();
       // A misspelt name was meant to deliver something, too.
       if (IsParameter(piece.text) || !word || piece.text == "config") delivers_ = true;
+      if (IsParameter(piece.text) && (word || piece.text == "args")) {
+        Add(field, "${" + piece.text + "} names both a parameter and something of the trial",
+            "rename the parameter, or pass it by ${args} alone");
+      }
       if (IsParameter(piece.text) || word) continue;
       if (piece.text == "args") {
         if (!args_allowed) {
@@ -168,12 +172,14 @@ class ProgramValidator {
           closest.empty() ? "use one of " + Join(Builtins(), ", ")
                           : "did you mean \"" + closest + "\"?");
     }
-    std::map<std::string, std::string> seen;  // by loose name: the field that gives it
+    // By loose name: the field that gives it. The program reads `builtin` as its option "model".
+    std::map<std::string, std::string> seen = {{"model", "trainable.builtin"},
+                                               {"builtin", "trainable.builtin"}};
     for (const auto& [name, value] : program.options) {
       const std::string field = "trainable." + name.substr(0, kNameBytesMax);
       ValidateText(field, name, kNameBytesMax, problems_);
       ValidateValue(field, value, problems_);
-      if (name == "builtin" || !seen.emplace(LooseName(name), field).second)
+      if (!seen.emplace(LooseName(name), field).second)
         Add(field, "the option is given twice", "keep one of them");
     }
     for (const std::string& name : names_) {

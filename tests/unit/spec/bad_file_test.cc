@@ -178,6 +178,17 @@ constexpr Bad kBad[] = {
      "f:7: parameters.LearningRate: the trainable's option is already given by "
      "trainable.learning_rate (keep one of them)",
      true},
+    {"a parameter that the trainable's name fixes",
+     "metric: loss:min\ntrials: 3\ntrainable: mlp\nparameters:\n  model: {choice: [mlp, lenet]}\n",
+     "f:5: parameters.model: the trainable's option is already given by trainable.builtin (keep "
+     "one of them)",
+     true},
+    {"a name of two things",
+     "metric: loss:min\ntrials: 3\nparameters: {seed: {randint: [1, 9]}}\ncommand: a "
+     "--seed=${seed}\n",
+     "f:4: command[1]: ${seed} names both a parameter and something of the trial (rename the "
+     "parameter, or pass it by ${args} alone)",
+     true},
     {"an unknown trainable", "metric: loss:min\ntrials: 3\ntrainable: lenett\n",
      "f:3: trainable.builtin: there is no built-in trainable \"lenett\" (did you mean \"lenet\"?)",
      true},

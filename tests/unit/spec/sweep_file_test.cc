@@ -64,6 +64,26 @@ TEST(SweepFileTest, TheOtherExamplesAreGood) {
   EXPECT_EQ(script.program.workdir, ".");
 }
 
+TEST(SweepFileTest, EveryFileOfTheReferenceIsGood) {
+  std::ifstream file(std::string(TUNESMITH_SOURCE_DIR) + "/docs/sweep-file.md");
+  std::string line, block;
+  bool inside = false;
+  int blocks = 0;
+  while (std::getline(file, line)) {
+    if (inside && line == "```") {
+      ReadGood(block);
+      ++blocks;
+      inside = false;
+    } else if (line == "```yaml") {
+      inside = true;
+      block.clear();
+    } else if (inside) {
+      block += line + "\n";
+    }
+  }
+  EXPECT_GE(blocks, 4);
+}
+
 TEST(SweepFileTest, EveryKeyIsRead) {
   const SweepSpec spec = ReadGood(R"(
 name: all
