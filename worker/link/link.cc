@@ -42,7 +42,7 @@ StatusOr<std::unique_ptr<Link>> Link::Start(LinkOptions options) {
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, static_cast<int>(options.backoff_min.ms));
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, static_cast<int>(options.backoff_min.ms));
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, static_cast<int>(options.backoff_max.ms));
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectMsMax);
   auto channel = grpc::CreateCustomChannel(options.controller, credentials, arguments);
   std::unique_ptr<Link> link(new Link(std::move(options), std::move(channel)));
@@ -111,12 +111,28 @@ void Link::RunReader() {
     const Duration wait{backoff.ms / 2 + jitter.IntInclusive(0, backoff.ms / 2)};
     backoff = std::min(options_.backoff_max, Duration{backoff.ms * 2});
     AddEvent(Closed{session, status, wait}, false);
-    MutexLock lock(&mutex_);
-    if (changed_.wait_for(lock.native(), std::chrono::milliseconds(wait.ms),
-                          [&] { return stopped_; })) {
-      return;
-    }
+    if (!WaitForNextTry(wait)) return;
   }
+}
+
+// False when the link is to stop. A controller that refuses is asked again after the wait; one that
+// cannot be reached is asked as soon as the channel, which tries on its own, has reached it.
+bool Link::WaitForNextTry(Duration wait) {
+  constexpr auto kSlice = std::chrono::milliseconds(100);
+  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(wait.ms);
+  const bool reachable = channel_->GetState(false) == GRPC_CHANNEL_READY;
+  while (std::chrono::steady_clock::now() < end) {
+    {
+      MutexLock lock(&mutex_);
+      if (stopped_) return false;
+      if (reachable) {
+        return !changed_.wait_until(lock.native(), end, [&] { return stopped_; });
+      }
+    }
+    if (channel_->WaitForConnected(std::chrono::system_clock::now() + kSlice)) break;
+  }
+  MutexLock lock(&mutex_);
+  return !stopped_;
 }
 
 bool Link::RunStream(uint64_t session, Status* status) {

@@ -71,6 +71,7 @@ class Link {
   Link(LinkOptions options, std::shared_ptr<grpc::Channel> channel);
   void RunReader();
   void RunWriter();
+  bool WaitForNextTry(Duration wait);
   // Whether a message ever came.
   bool RunStream(uint64_t session, Status* status);
   void AddEvent(Event event, bool bounded);
