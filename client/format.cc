@@ -219,7 +219,7 @@ std::string ShortNumber(double value, int digits) {
   return text;
 }
 
-std::string DurationText(int64_t ms) {
+std::string BriefDuration(int64_t ms) {
   ms = std::max<int64_t>(ms, 0);
   const int64_t s = ms / 1000;
   char buffer[48];

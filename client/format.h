@@ -50,7 +50,7 @@ std::string NumberText(double value, const NumberStyle& style);
 std::string ShortNumber(double value, int digits);
 
 // "0.4s", "41s", "4m12s", "3h05m", "2d04h". Negative durations count as 0.
-std::string DurationText(int64_t ms);
+std::string BriefDuration(int64_t ms);
 
 // "999", "12.3k", "4.5M": for step counts that must stay narrow.
 std::string CountText(int64_t count);

@@ -36,7 +36,7 @@ std::vector<Line> TitleLines(const SummaryView& view, const Canvas& canvas) {
   blocks[0].Add(std::string("tunesmith") + canvas.Pick(" · ", " - "), Style::kDim);
   blocks[0].Add(CleanText(view.name, canvas.unicode), Style::kBold).Spaces(2);
   blocks[0].Add(CleanText(view.state, canvas.unicode), view.best ? Style::kGood : Style::kBad);
-  blocks[0].Add(" after " + DurationText(view.elapsed_ms));
+  blocks[0].Add(" after " + BriefDuration(view.elapsed_ms));
   blocks[1].Add(StatesText(view.counts, ", "));
   return Flow(blocks, 3, canvas);
 }

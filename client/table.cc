@@ -255,7 +255,7 @@ void TableMaker::MakeColumns() {
   }
   if (any([](const TrialRow& row) { return row.time_ms.has_value(); })) {
     time_ = AddColumn("TIME", true, Column::kDimmed, [](const TrialRow& row) {
-      return row.time_ms ? DurationText(*row.time_ms) : std::string("-");
+      return row.time_ms ? BriefDuration(*row.time_ms) : std::string("-");
     });
   }
   if (any([](const TrialRow& row) { return !row.note.empty(); })) {

@@ -37,7 +37,7 @@ Line TitleLine(const SweepView& view, const Canvas& canvas) {
   const std::string name = CleanText(view.name, canvas.unicode);
   Line state;
   state.Add(CleanText(view.state, canvas.unicode), StateStyle(view.state));
-  state.Add(" " + DurationText(view.elapsed_ms));
+  state.Add(" " + BriefDuration(view.elapsed_ms));
   Line right = state;
   if (!view.controller.empty()) {
     right.Add(dot + "controller " + CleanText(view.controller, canvas.unicode), Style::kDim);
@@ -73,7 +73,7 @@ Line ProgressLine(const SweepView& view, const Canvas& canvas) {
   if (view.total) trials += "/" + std::to_string(*view.total);
   Line text;
   text.Add(trials, Style::kBold).Add(" trials");
-  text.Add(dot + "ETA " + (view.eta_ms ? DurationText(*view.eta_ms) : "-"));
+  text.Add(dot + "ETA " + (view.eta_ms ? BriefDuration(*view.eta_ms) : "-"));
   const int64_t failed = CountOf(view, RowState::kFailed);
   Line failures;
   if (failed > 0) failures.Add(dot).Add(std::to_string(failed) + " failed", Style::kBad);

@@ -1,6 +1,7 @@
 // tunesmith-worker: runs trials on this machine for a tunesmith-server.
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -36,6 +37,7 @@ void BlockSignals() {
 int main(int argc, char** argv) {
   using tunesmith::worker::Daemon;
   using tunesmith::worker::DaemonOptions;
+  const pid_t parent = getppid();
   OpenStandardStreams();
   auto parsed = tunesmith::worker::ParseDaemonOptions(argc, argv);
   if (const int* exit_code = std::get_if<int>(&parsed)) return *exit_code;
@@ -43,6 +45,11 @@ int main(int argc, char** argv) {
   tunesmith::InitLog("tunesmith-worker",
                      options.verbose ? tunesmith::LogLevel::kDebug : tunesmith::LogLevel::kInfo);
   BlockSignals();
+  if (options.parent_death) {
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    // It may have ended before the call, and nobody would say so any more.
+    if (getppid() != parent) return 0;
+  }
   auto daemon = Daemon::Create(std::move(options));
   const tunesmith::Status status = daemon.ok() ? (*daemon)->Run() : daemon.status();
   if (status.ok()) return 0;

@@ -89,6 +89,8 @@ std::variant<DaemonOptions, int> ParseDaemonOptions(int argc, char** argv) {
                  "PEM file: the controller's certificate must be of this authority");
   app.add_option("--tls-cert", options.tls_certificate, "PEM file: this worker's certificate");
   app.add_option("--tls-key", options.tls_key, "PEM file: its private key");
+  app.add_flag("--parent-death", options.parent_death,
+               "drain, as after SIGTERM, when the process that started this one ends");
   app.add_flag("--no-cgroups", no_cgroups, "tell process trees by sessions and marks only");
   app.add_flag("--verbose", options.verbose, "log more");
   try {

@@ -19,6 +19,7 @@ struct DaemonOptions {
   // After SIGTERM, how long running attempts may go on before they are stopped and reported lost.
   int64_t drain_timeout_ms = 0;
   std::string tls_ca, tls_certificate, tls_key;
+  bool parent_death = false;  // drain, as after SIGTERM, when the parent process ends
   bool use_cgroups = true;
   bool verbose = false;
 };

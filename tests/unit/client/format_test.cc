@@ -86,13 +86,13 @@ TEST(ShortNumber, HasNoTrailingZeros) {
   EXPECT_EQ(ShortNumber(NAN, 3), "nan");
 }
 
-TEST(DurationText, NamesTheTwoLargestUnits) {
-  EXPECT_EQ(DurationText(-5), "0.0s");
-  EXPECT_EQ(DurationText(2'440), "2.4s");
-  EXPECT_EQ(DurationText(41'000), "41s");
-  EXPECT_EQ(DurationText(252'000), "4m12s");
-  EXPECT_EQ(DurationText(11'100'000), "3h05m");
-  EXPECT_EQ(DurationText(187'200'000), "2d04h");
+TEST(BriefDuration, NamesTheTwoLargestUnits) {
+  EXPECT_EQ(BriefDuration(-5), "0.0s");
+  EXPECT_EQ(BriefDuration(2'440), "2.4s");
+  EXPECT_EQ(BriefDuration(41'000), "41s");
+  EXPECT_EQ(BriefDuration(252'000), "4m12s");
+  EXPECT_EQ(BriefDuration(11'100'000), "3h05m");
+  EXPECT_EQ(BriefDuration(187'200'000), "2d04h");
 }
 
 TEST(CountText, StaysNarrow) {
