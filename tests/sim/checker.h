@@ -27,8 +27,8 @@ class Checker {
   void OnDurable(const std::vector<Event>& events);
   // The controller was recovered from `events`, the whole journal.
   void OnRecovered(const std::vector<Event>& events, const Controller& controller);
-  // After every batch, once its events are durable.
-  void OnBatch(const Controller& controller);
+  // After every batch, once its events are durable. Without events only the invariants are looked at.
+  void OnBatch(const Controller& controller, bool any_events);
   // The same with a replay of the whole journal; at the end.
   void OnEnd(const std::vector<Event>& events, const Controller& controller);
 

@@ -56,7 +56,7 @@ SweepSpec DrawSweep(const SimOptions& options, int number) {
   if (coin(0.25)) {
     spec.ask_tell = true;
   } else {
-    spec.program.command = {"/usr/bin/python3", "train.py"};
+    spec.program.command = {"/usr/bin/python3", "train.py", "${args}"};
     const double gpus[] = {0, 0, 0.5, 1, 2};
     spec.resources.gpus = gpus[rng.Below(5)];
     spec.resources.gpus_optional = coin(0.3);

@@ -97,7 +97,7 @@ void ControllerNode::CommitBatch() {
   const Status status = journal_->Append(output_.events);
   if (!status.ok()) return Crash(tail_);
   checker_->OnDurable(output_.events);
-  checker_->OnBatch(*controller_);
+  checker_->OnBatch(*controller_, !output_.events.empty());
   if (!world_->failure().empty()) return;
   if (death == Death::kInRelease) {
     // Some effects and answers leave, in their order; the rest does not.
