@@ -32,9 +32,20 @@ constexpr int64_t kHeartbeatMs = 2'000;
 constexpr int64_t kLeaseMs = 20'000;              // ten heartbeats: a busy machine is not a dead one
 constexpr size_t kRecordsPerMessageMax = 1'000;   // records of attempts in one WorkerMessage
 constexpr size_t kSessionQueueMax = 10'000;       // messages waiting for one slow daemon; then it must resynchronise
-constexpr size_t kWatchQueueMax = 1'000;          // deltas waiting for one slow watcher; then it gets a new snapshot
+
+constexpr int32_t kCpusPerWorkerMax = 100'000;
+constexpr size_t kDevicesPerWorkerMax = 1'024;    // of one machine
+constexpr size_t kCheckpointNameBytesMax = 4'096; // a path
+constexpr int kSessionMessagesInFlight = 2;       // of one daemon with the loop: one is stepped while the next arrives
 
 // --- gRPC
+constexpr size_t kStreamsMax = 20'000;            // sessions, watchers and log readers of one controller
+constexpr size_t kReplyBytesMax = 3 << 20;        // a page is cut there: clients receive at most 4 MiB
+constexpr size_t kStreamChunkBytes = 512 << 10;   // a message of a long stream
+constexpr size_t kTrialsScannedMax = 100'000;     // by one call, on the loop thread
+constexpr size_t kReadsQueuedMax = 1'000;         // for the thread that reads measurements and logs
+constexpr size_t kSpecsCachedMax = 1'000;         // sweep specs kept as messages
+constexpr size_t kSpecCacheBytesMax = 64 << 20;
 constexpr int kReceiveBytesMax = 4 << 20;
 constexpr size_t kPageSizeDefault = 100;
 constexpr size_t kPageSizeMax = 1'000;

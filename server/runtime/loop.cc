@@ -61,11 +61,12 @@ void Loop::Post(Command command, Done done) {
   done(reply, controller_);
 }
 
-void Loop::Read(ReadFn read) {
+bool Loop::Read(ReadFn read) {
   std::lock_guard lock(mutex_);
-  if (stopping_) return;
+  if (stopping_) return false;
   mailbox_.push_back({Tick{}, nullptr, std::move(read)});
   if (mailbox_.size() == 1) wake_.notify_one();
+  return true;
 }
 
 void Loop::Stop() {

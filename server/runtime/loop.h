@@ -55,8 +55,9 @@ class Loop {
 
   // Thread-safe. After Stop has begun, `done` is called with UNAVAILABLE from the caller's thread.
   void Post(Command command, Done done = nullptr);
-  // Thread-safe. Runs `read` on the loop thread, where all it sees is durable.
-  void Read(ReadFn read);
+  // Thread-safe. Runs `read` on the loop thread, where all it sees is durable. False after Stop has begun: then it
+  // never runs.
+  bool Read(ReadFn read);
 
   // Finishes what was posted before, commits it, answers everybody, and joins the thread. Idempotent.
   void Stop();
