@@ -193,18 +193,13 @@ void Controller::EndTrial(const Sweep& sweep, uint32_t number, TrialState end, c
 
 namespace {
 
-// "exit code 1", "killed by signal 9 (out of memory)", with the daemon's own words.
+// The daemon's own words, which name the exit code or signal; made up only where it had none.
 std::string DescribeExit(const AttemptExit& exit) {
-  std::string text;
-  if (exit.start_failed) {
-    text = "could not be started";
-  } else if (exit.signal != 0) {
-    text = "killed by signal " + std::to_string(exit.signal);
-  } else {
-    text = "exit code " + std::to_string(exit.exit_code.value_or(0));
-  }
+  if (!exit.reason.empty()) return exit.reason;
+  std::string text = "exit code " + std::to_string(exit.exit_code.value_or(0));
+  if (exit.start_failed) text = "could not be started";
+  if (exit.signal != 0) text = "killed by signal " + std::to_string(exit.signal);
   if (exit.out_of_memory) text += " (out of memory)";
-  if (!exit.reason.empty()) text += ": " + exit.reason;
   return text;
 }
 
@@ -326,9 +321,17 @@ void Controller::MaybeFinishSweep(SweepId id) {
     event.delete_when_ended = sweep->delete_when_ended;
   } else {
     if (Creatable(*sweep) > 0 || work.suggestions_outstanding > 0) return;
-    event.reason = sweep->exhausted && static_cast<int64_t>(sweep->trials.size()) < sweep->target
-                       ? "the search space is exhausted: every point has been tried"
-                       : "all " + std::to_string(sweep->trials.size()) + " trials have ended";
+    const auto ended = static_cast<int64_t>(sweep->trials.size());
+    const int64_t failed = sweep->counts[static_cast<size_t>(TrialState::kFailed)];
+    if (failed > 0 && failed == ended) {
+      event.state = event.becomes = SweepState::kFailed;
+      event.reason = "all " + std::to_string(ended) + " trials failed; the last one: " +
+                     sweep->trials[sweep->finished.back()].reason;
+    } else if (sweep->exhausted && ended < sweep->target) {
+      event.reason = "the search space is exhausted: every point has been tried";
+    } else {
+      event.reason = "all " + std::to_string(ended) + " trials have ended";
+    }
   }
   Emit(std::move(event));
   Effect_(DropSearcher{id});

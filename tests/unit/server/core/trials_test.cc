@@ -70,9 +70,16 @@ TEST_F(TrialsTest, MoreMetricNamesThanTheLimitAreLeftOut) {
   EXPECT_EQ(TrialOf(id_, 0).last_metrics.size(), 256u);
 }
 
+TEST_F(TrialsTest, ASweepWhoseEveryTrialFailedHasFailed) {
+  Run(SpecOf("digits", 1), 1);
+  Ended(worker_, RefOf(id_, 0), ExitCode(1, "exit code 1: no data"));
+  EXPECT_EQ(SweepOf(id_).state, SweepState::kFailed);
+  EXPECT_EQ(SweepOf(id_).reason, "all 1 trials failed; the last one: exit code 1: no data");
+}
+
 TEST_F(TrialsTest, AFailedProgramFailsItsTrialInWords) {
   Run(SpecOf("digits", 4), 4);
-  Ended(worker_, RefOf(id_, 0), ExitCode(1, "ModuleNotFoundError: No module named 'torch'"));
+  Ended(worker_, RefOf(id_, 0), ExitCode(1, "exit code 1: ModuleNotFoundError: No module named 'torch'"));
   EXPECT_EQ(TrialOf(id_, 0).state, TrialState::kFailed);
   EXPECT_EQ(TrialOf(id_, 0).reason, "exit code 1: ModuleNotFoundError: No module named 'torch'");
   AttemptExit killed;
