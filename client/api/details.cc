@@ -40,6 +40,7 @@ void AddTable(const std::string& title, const std::vector<Column>& columns,
 }
 
 std::string StateText(const std::string& state, const std::string& reason) {
+  if (reason.rfind(state, 0) == 0) return reason;  // "paused by a user"
   return reason.empty() ? state : state + ": " + reason;
 }
 
@@ -191,7 +192,7 @@ std::vector<std::string> SweepDetails(const v1::Sweep& sweep, const DetailOption
   const v1::SweepSpec& spec = sweep.spec();
   AddField("sweep", sweep.id(), &lines);
   AddField("state", StateText(StateWord(sweep.state()), sweep.state_reason()), &lines);
-  if (!HasEnded(sweep)) AddField("waits", sweep.waiting_reason(), &lines);
+  if (sweep.state() == v1::Sweep::ACTIVE) AddField("waits", sweep.waiting_reason(), &lines);
   AddField("trials", CountsText(sweep), &lines);
   AddField("objective", GoalText(spec), &lines);
   if (sweep.has_best_trial()) {

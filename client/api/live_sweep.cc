@@ -77,10 +77,16 @@ std::string SchedulerText(const v1::SchedulerSpec& scheduler) {
          ShortNumber(factor, 4);
 }
 
-std::vector<std::pair<RowState, int64_t>> CountsOf(const v1::Sweep::Counts& counts) {
-  return {{RowState::kRunning, counts.running()},    {RowState::kCompleted, counts.completed()},
-          {RowState::kStopped, counts.stopped()},    {RowState::kPaused, counts.paused()},
-          {RowState::kWaiting, counts.pending()},    {RowState::kFailed, counts.failed()},
+// The controller counts trials that are being stopped among the running ones.
+std::vector<std::pair<RowState, int64_t>> CountsOf(const v1::Sweep::Counts& counts,
+                                                   int64_t stopping) {
+  return {{RowState::kRunning, std::max<int64_t>(0, counts.running() - stopping)},
+          {RowState::kStopping, stopping},
+          {RowState::kCompleted, counts.completed()},
+          {RowState::kStopped, counts.stopped()},
+          {RowState::kPaused, counts.paused()},
+          {RowState::kWaiting, counts.pending()},
+          {RowState::kFailed, counts.failed()},
           {RowState::kCancelled, counts.cancelled()}};
 }
 
@@ -114,7 +120,12 @@ ProgressEvent TrialEvent(ProgressEvent::Kind kind, const v1::Trial& trial, int64
 }
 
 std::string SweepText(const v1::Sweep& sweep) {
-  std::string text = Upper(StateWord(sweep.state()));
+  const std::string word = StateWord(sweep.state());
+  std::string text = Upper(word);
+  // "PAUSED by a user"
+  if (sweep.state_reason().rfind(word, 0) == 0) {
+    return text + sweep.state_reason().substr(word.size());
+  }
   if (!sweep.state_reason().empty()) text += ": " + sweep.state_reason();
   return text;
 }
@@ -168,17 +179,25 @@ std::vector<ProgressEvent> LiveSweep::Apply(const v1::WatchSweepResponse& respon
     snapshot_ = true;
     in_snapshot_.clear();
   }
-  // Trials first: a new best names a trial whose start has been told.
+  // What the trials mean depends on the sweep.
+  const bool first = sweep_.id().empty() && response.has_sweep();
+  if (first) ApplySweep(response.sweep(), now_ms, &events);
+  // Later trials come first: a new best names a trial whose start has been told.
   for (const v1::Trial& trial : response.trials()) ApplyTrial(trial, now_ms, &events);
-  if (response.has_sweep()) ApplySweep(response.sweep(), now_ms, &events);
+  if (!first && response.has_sweep()) ApplySweep(response.sweep(), now_ms, &events);
   if (!response.workers().empty()) ApplyWorkers(response, now_ms, &events);
   if (response.snapshot_complete()) {
     std::erase_if(trials_, [&](const auto& entry) { return !in_snapshot_.contains(entry.first); });
     snapshot_ = false;
     ready_ = true;
+    CountAllTrials();
   }
-  active_ = static_cast<size_t>(std::count_if(
-      trials_.begin(), trials_.end(), [](const auto& entry) { return IsActive(entry.second); }));
+  active_ = 0;
+  stopping_ = 0;
+  for (const auto& [number, trial] : trials_) {
+    if (IsActive(trial)) ++active_;
+    if (trial.state() == v1::Trial::STOPPING) ++stopping_;
+  }
   parallel_max_ = std::max(parallel_max_, active_);
   return events;
 }
@@ -222,7 +241,7 @@ void LiveSweep::ApplyTrial(const v1::Trial& trial, int64_t now_ms,
   const v1::Trial before = is_new ? v1::Trial() : known->second;
   trials_[trial.number()] = trial;
   const bool just_ended = HasEnded(trial) && !HasEnded(before);
-  if (just_ended) CountTrial(trial);
+  if (just_ended && !snapshot_) CountTrial(trial);
   // What had ended before anyone watched is no news.
   if (!ready_) return;
   const uint32_t attempt = trial.attempts().empty() ? 0 : trial.attempts().rbegin()->number();
@@ -263,6 +282,21 @@ void LiveSweep::ApplyWorkers(const v1::WatchSweepResponse& response, int64_t now
     events->push_back(std::move(event));
   }
   workers_.assign(response.workers().begin(), response.workers().end());
+}
+
+void LiveSweep::CountAllTrials() {
+  ended_ = 0;
+  ended_ms_ = 0;
+  best_so_far_.clear();
+  best_value_.reset();
+  std::vector<const v1::Trial*> ended;
+  for (const auto& [number, trial] : trials_) {
+    if (HasEnded(trial)) ended.push_back(&trial);
+  }
+  std::stable_sort(ended.begin(), ended.end(), [](const v1::Trial* a, const v1::Trial* b) {
+    return MsOf(a->end_time()) < MsOf(b->end_time());
+  });
+  for (const v1::Trial* trial : ended) CountTrial(*trial);
 }
 
 void LiveSweep::CountTrial(const v1::Trial& trial) {
@@ -403,7 +437,7 @@ SweepView LiveSweep::View(const ViewOptions& options) const {
   view.done = EndedOf(sweep_.counts());
   if (sweep_.counts().target() > 0) view.total = sweep_.counts().target();
   view.eta_ms = EtaMs();
-  view.counts = CountsOf(sweep_.counts());
+  view.counts = CountsOf(sweep_.counts(), stopping_);
   view.metric = ObjectiveOf(spec);
   view.goal = GoalOf(spec.search().goal());
   if (sweep_.has_best_trial()) view.best = BestViewOf(sweep_);
@@ -434,7 +468,7 @@ SummaryView LiveSweep::Summary(int64_t now_ms) const {
   view.elapsed_ms = ElapsedMs(sweep_.has_create_time(), sweep_.create_time(), sweep_.has_end_time(),
                               sweep_.end_time(), now_ms)
                         .value_or(0);
-  view.counts = CountsOf(sweep_.counts());
+  view.counts = CountsOf(sweep_.counts(), stopping_);
   view.metric = ObjectiveOf(sweep_.spec());
   view.goal = GoalOf(sweep_.spec().search().goal());
   if (sweep_.has_best_trial()) {

@@ -51,6 +51,8 @@ class LiveSweep {
   void ApplyTrial(const v1::Trial& trial, int64_t now_ms, std::vector<ProgressEvent>* events);
   void ApplyWorkers(const v1::WatchSweepResponse& response, int64_t now_ms,
                     std::vector<ProgressEvent>* events);
+  // Anew, in the order in which they ended: a snapshot has them by number.
+  void CountAllTrials();
   void CountTrial(const v1::Trial& trial);
   void RecordBest();
   std::vector<const v1::Trial*> RowTrials(size_t rows_max) const;
@@ -65,6 +67,7 @@ class LiveSweep {
   std::set<uint32_t> in_snapshot_;  // trials seen in the snapshot under way
   bool snapshot_ = false;
   size_t active_ = 0;
+  int64_t stopping_ = 0;
   size_t parallel_max_ = 0;
   size_t ended_ = 0;
   int64_t ended_ms_ = 0;  // sum of the ended trials' times

@@ -150,8 +150,7 @@ class RunJob {
     }
     TS_RETURN_IF_ERROR(PauseUnfinished(&connection_->client(), resume_id_, settings_.quiet));
     // A worker that was drained by hand, or that failed to start trials, gets another chance.
-    const Status status =
-        connection_->client().UndrainWorker(LocalStack::kWorkerName).status();
+    const Status status = connection_->client().UndrainWorker(LocalStack::kWorkerName).status();
     return status.code() == StatusCode::kNotFound ? OkStatus() : status;
   }
 

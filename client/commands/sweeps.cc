@@ -71,11 +71,12 @@ std::vector<std::string> SweepCsv(const v1::Sweep& sweep) {
 std::optional<v1::Sweep> Find(const Settings& settings, const std::string& text,
                               std::unique_ptr<Connection>* connection, int* exit_code) {
   auto opened = Connection::Open(settings, Need::kState);
-  StatusOr<v1::Sweep> sweep = opened.status();
-  if (opened.ok()) {
-    *connection = *std::move(opened);
-    sweep = ResolveSweep(&(*connection)->client(), text);
+  if (!opened.ok()) {
+    *exit_code = Fail(opened.status());
+    return std::nullopt;
   }
+  *connection = *std::move(opened);
+  StatusOr<v1::Sweep> sweep = ResolveSweep(&(*connection)->client(), text);
   if (sweep.ok()) return *std::move(sweep);
   *exit_code = Fail(sweep.status());
   return std::nullopt;

@@ -292,6 +292,7 @@ class WatchLoop {
     RenderOptions options = Render(TerminalSize(STDOUT_FILENO, ProcessEnvironment()));
     if (!settings_.is_terminal) options.width = 100;
     options.height = 0;
+    if (live_table_) out_->Write("\n");
     for (const std::string& line : RenderSummary(summary, options)) out_->Write(line + "\n");
   }
 

@@ -158,42 +158,52 @@ StatusOr<std::string> LocalStack::Ensure() {
 }
 
 StatusOr<std::string> LocalStack::StartServer() {
-  ::unlink(address_file().c_str());
   PutLogAside(server_log());
   PutLogAside(worker_log());
-  const std::string program = options_.program_dir + "/tunesmith-server";
-  auto started = ChildProcess::Start(
-      {{program, "--listen", "127.0.0.1:0", "--data-dir", options_.data_dir + "/state",
-        "--port-file", address_file(), "--parent-death"},
-       server_log(),
-       lock_fd_});
-  if (!started.ok()) {
-    Unlock();
-    return started.status();
+  // A worker that runs already knows the old address.
+  StatusOr<std::string> address = Unavailable("not started");
+  if (worker_ != nullptr && worker_->Running()) address = ServeAt(address_);
+  if (!address.ok()) {
+    address = ServeAt("127.0.0.1:0");
+    worker_.reset();
   }
-  server_ = *std::move(started);
+  if (!address.ok()) {
+    Unlock();
+    return address;
+  }
+  address_ = *address;
+  if (wants_worker_ && worker_ == nullptr) TS_RETURN_IF_ERROR(StartWorker());
+  return address;
+}
+
+StatusOr<std::string> LocalStack::ServeAt(const std::string& listen) {
+  ::unlink(address_file().c_str());
+  TS_ASSIGN_OR_RETURN(
+      server_, ChildProcess::Start(
+                   {{options_.program_dir + "/tunesmith-server", "--listen", listen, "--data-dir",
+                     options_.data_dir + "/state", "--port-file", address_file(), "--parent-death"},
+                    server_log(),
+                    lock_fd_}));
   const int64_t deadline = NowMs() + options_.start_timeout_ms;
   while (NowMs() < deadline) {
-    address_ = ReadAddress();
-    if (!address_.empty()) return address_;
+    const std::string address = ReadAddress();
+    if (!address.empty()) return address;
     if (!server_->Running()) {
       const Status status =
           FailedPrecondition("the controller did not start (" + server_->EndText() + "):\n" +
                              server_->LogTail(kLogLinesInErrors) + "\nlog: " + server_log());
       server_.reset();
-      Unlock();
       return status;
     }
     Pause();
   }
   server_.reset();
-  Unlock();
   return Unavailable("the controller did not start in time; see " + server_log());
 }
 
 Status LocalStack::StartWorker() {
-  if (!owner()) return OkStatus();
   wants_worker_ = true;
+  if (!owner()) return OkStatus();
   auto started = ChildProcess::Start(
       {{options_.program_dir + "/tunesmith-worker", "--controller", address_, "--name", kWorkerName,
         "--state-dir", options_.data_dir + "/worker", "--parent-death"},
@@ -222,6 +232,11 @@ std::string LocalStack::WatchWorker() {
   }
   return "the local worker has ended (" + worker_->EndText() + ") and is started again; see " +
          worker_log();
+}
+
+void LocalStack::TestOnlyKillServer() {
+  server_->Kill();
+  while (server_->Running()) Pause();
 }
 
 void LocalStack::DismissWorker() {

@@ -47,7 +47,8 @@ class LocalStack {
   StatusOr<std::string> Ensure();
   bool owner() const { return lock_fd_ >= 0; }
 
-  // Starts the worker, if owner. Its name at the controller is kWorkerName.
+  // Starts the worker, now if owner, else when this becomes the owner. Its name at the controller
+  // is kWorkerName.
   static constexpr char kWorkerName[] = "local";
   Status StartWorker();
   // Starts a worker that has ended again, with growing pauses. What there is to tell, or "".
@@ -61,11 +62,13 @@ class LocalStack {
   void Stop(const std::function<bool()>& hurry);
   std::string server_log() const { return options_.data_dir + "/server.log"; }
   std::string worker_log() const { return options_.data_dir + "/worker.log"; }
+  void TestOnlyKillServer();
 
  private:
   bool TryLock();
   void Unlock();
   StatusOr<std::string> StartServer();
+  StatusOr<std::string> ServeAt(const std::string& listen);
   std::string ReadAddress() const;
   bool HolderHasWorker() const;
   std::string address_file() const { return options_.data_dir + "/address"; }

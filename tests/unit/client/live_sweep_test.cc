@@ -176,6 +176,29 @@ TEST(LiveSweep, FillsTheViewFromTheMessages) {
   EXPECT_EQ(view.best_so_far, std::vector<double>{0.5});
 }
 
+TEST(LiveSweep, OrdersTheBestSoFarOfASnapshotByTheEndsOfTrials) {
+  LiveSweep live;
+  auto sweep = MakeSweep("digits", v1::Sweep::ACTIVE);
+  sweep.mutable_spec()->mutable_search()->set_goal(v1::GOAL_MAX);
+  auto slow = MakeTrial(0, v1::Trial::COMPLETED, 9, 0.9);
+  slow.mutable_end_time()->set_seconds(2'000);
+  live.Apply(Snapshot(sweep, {slow, MakeTrial(1, v1::Trial::COMPLETED, 9, 0.5)}), kNow);
+  EXPECT_EQ(live.View({}).best_so_far, (std::vector<double>{0.5, 0.9}));
+  live.Apply(Delta({MakeTrial(2, v1::Trial::COMPLETED, 9, 0.7)}), kNow);
+  EXPECT_EQ(live.View({}).best_so_far, (std::vector<double>{0.5, 0.9, 0.9}));
+}
+
+TEST(LiveSweep, CountsTrialsThatAreBeingStoppedApartFromThoseThatRun) {
+  LiveSweep live;
+  auto sweep = MakeSweep("digits", v1::Sweep::ACTIVE);
+  sweep.mutable_counts()->set_running(2);
+  live.Apply(Snapshot(sweep, {MakeTrial(0, v1::Trial::RUNNING), MakeTrial(1, v1::Trial::STOPPING)}),
+             kNow);
+  const SweepView view = live.View({});
+  EXPECT_EQ(view.counts[0], (std::pair<RowState, int64_t>{RowState::kRunning, 1}));
+  EXPECT_EQ(view.counts[1], (std::pair<RowState, int64_t>{RowState::kStopping, 1}));
+}
+
 TEST(LiveSweep, KeepsTheRunningAndTheBestRowsOfManyTrials) {
   LiveSweep live;
   std::vector<v1::Trial> trials;

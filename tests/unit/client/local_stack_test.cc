@@ -180,6 +180,33 @@ TEST_F(LocalStackTest, TellsThatTheWorkerHasEndedAndStartsItAgain) {
   }
 }
 
+TEST_F(LocalStackTest, StartsAKilledServerAgainAtTheAddressThatTheWorkerKnows) {
+  Install("tunesmith-server", std::string(kServer).insert(10, "echo \"args $*\"\n"));
+  Install("tunesmith-worker", kStubbornWorker);
+  LocalStack stack(OptionsOf(true));
+  ASSERT_TRUE(stack.Ensure().ok());
+  ASSERT_TRUE(stack.StartWorker().ok());
+  stack.TestOnlyKillServer();
+  const auto address = stack.Ensure();
+  ASSERT_TRUE(address.ok()) << address.status();
+  EXPECT_EQ(*address, address_);
+  while (Read("server.log").find("--listen " + address_) == std::string::npos) ::usleep(1000);
+  EXPECT_EQ(stack.WatchWorker(), "");
+}
+
+TEST_F(LocalStackTest, StartsItsWorkerWhenItTakesOver) {
+  Install("tunesmith-server", kServer);
+  Install("tunesmith-worker", kStubbornWorker);
+  LocalStack first(OptionsOf(true)), second(OptionsOf(true));
+  ASSERT_TRUE(first.Ensure().ok());
+  ASSERT_TRUE(second.Ensure().ok());
+  ASSERT_TRUE(second.StartWorker().ok());
+  EXPECT_EQ(Read("worker.log"), "");
+  first.Stop([] { return false; });
+  ASSERT_TRUE(second.Ensure().ok());
+  while (Read("worker.log").find("worker --controller") == std::string::npos) ::usleep(1000);
+}
+
 TEST_F(LocalStackTest, KillsAWorkerThatIgnoresTermWhenHurried) {
   Install("tunesmith-server", kServer);
   Install("tunesmith-worker",
