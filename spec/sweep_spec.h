@@ -122,6 +122,7 @@ struct SweepSpec {
 
 // The scheduler's metric and goal, which default to the searcher's.
 const std::string& SchedulerMetric(const SweepSpec& spec);
+Goal SchedulerGoal(const SweepSpec& spec);
 
 SearcherOptions SearcherOptionsOf(const SweepSpec& spec, uint64_t seed);
 SchedulerOptions SchedulerOptionsOf(const SweepSpec& spec, uint64_t seed);

@@ -323,6 +323,10 @@ const std::string& SchedulerMetric(const SweepSpec& spec) {
   return spec.scheduler.metric.empty() ? spec.search.metric : spec.scheduler.metric;
 }
 
+Goal SchedulerGoal(const SweepSpec& spec) {
+  return spec.scheduler.metric.empty() ? spec.search.goal : spec.scheduler.goal;
+}
+
 SearcherOptions SearcherOptionsOf(const SweepSpec& spec, uint64_t seed) {
   return {.type = spec.search.type,
           .goal = spec.search.goal,
@@ -333,7 +337,7 @@ SearcherOptions SearcherOptionsOf(const SweepSpec& spec, uint64_t seed) {
 SchedulerOptions SchedulerOptionsOf(const SweepSpec& spec, uint64_t seed) {
   const SchedulerSpec& s = spec.scheduler;
   return {.type = s.type,
-          .goal = s.metric.empty() ? spec.search.goal : s.goal,
+          .goal = SchedulerGoal(spec),
           .seed = seed,
           .max_t = s.max_t,
           .grace_period = s.grace_period,

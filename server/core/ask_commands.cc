@@ -131,7 +131,7 @@ void Controller::Handle(const ReportTrial& command) {
       reply.verdict = trial->stop_verdict;
       const bool by_scheduler = reply.verdict.action == Action::kStop;
       reply.verdict.action = Action::kStop;
-      reply.text = by_scheduler ? Explain(reply.verdict, SchedulerMetric(*sweep->spec), sweep->spec->scheduler.goal)
+      reply.text = by_scheduler ? Explain(reply.verdict, SchedulerMetric(*sweep->spec), SchedulerGoal(*sweep->spec))
                                 : trial->reason;
     }
     return Answer(std::move(reply));
@@ -142,7 +142,7 @@ void Controller::Handle(const ReportTrial& command) {
     reply.verdict.action = Action::kStop;
     reply.text = trial->reason;
   } else if (reply.verdict.recorded || reply.verdict.action != Action::kContinue) {
-    reply.text = Explain(reply.verdict, SchedulerMetric(*sweep->spec), sweep->spec->scheduler.goal);
+    reply.text = Explain(reply.verdict, SchedulerMetric(*sweep->spec), SchedulerGoal(*sweep->spec));
   }
   Answer(std::move(reply));
 }

@@ -226,7 +226,7 @@ void Controller::FinishAttempt(const AttemptRef& ref, uint64_t sequence, const A
     event.state = exit.lost ? AttemptState::kLost : AttemptState::kCancelled;
     if (by_scheduler && reached_max) event.state = AttemptState::kSucceeded;
     const std::string reason =
-        by_scheduler ? Explain(trial.stop_verdict, SchedulerMetric(*sweep.spec), sweep.spec->scheduler.goal)
+        by_scheduler ? Explain(trial.stop_verdict, SchedulerMetric(*sweep.spec), SchedulerGoal(*sweep.spec))
                      : trial.reason;
     const TrialState end = !by_scheduler ? TrialState::kCancelled
                            : reached_max ? TrialState::kCompleted

@@ -151,7 +151,7 @@ void Controller::HandleRecord(SessionId session, const WorkerRecord& record) {
       const Verdict verdict = Measure(record.ref, record.sequence, record.step, record.metrics, record.checkpoint,
                                       Clamp(record.time, record.ref));
       if (!verdict.recorded && verdict.action == Action::kContinue) return;
-      const std::string text = Explain(verdict, SchedulerMetric(*sweep.spec), sweep.spec->scheduler.goal);
+      const std::string text = Explain(verdict, SchedulerMetric(*sweep.spec), SchedulerGoal(*sweep.spec));
       const int64_t step = sweep.Find(record.ref.attempt.trial.number)->last_step;
       Effect_(SendVerdict{session, record.ref, record.sequence, step, verdict, text});
       if (verdict.action == Action::kStop) Effect_(SendStop{session, record.ref, text, false});

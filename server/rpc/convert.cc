@@ -211,7 +211,7 @@ void FillTrial(const State& state, const Sweep& sweep, uint32_t number, Attempts
   out->set_state(TrialStateToProto(trial.state));
   if (trial.reason.empty() && IsDecision(trial.stop_verdict)) {
     out->set_state_reason(
-        Explain(trial.stop_verdict, SchedulerMetric(*sweep.spec), sweep.spec->scheduler.goal));
+        Explain(trial.stop_verdict, SchedulerMetric(*sweep.spec), SchedulerGoal(*sweep.spec)));
   } else {
     out->set_state_reason(trial.reason);
   }
@@ -298,7 +298,7 @@ void FillMeasurement(const StoredMeasurement& stored, const std::vector<std::str
   FillTime(stored.time, out->mutable_time());
   FillMetrics(stored.metrics, metric_names, out->mutable_metrics());
   if (IsDecision(stored.verdict)) {
-    FillVerdict(stored.verdict, Explain(stored.verdict, SchedulerMetric(spec), spec.scheduler.goal),
+    FillVerdict(stored.verdict, Explain(stored.verdict, SchedulerMetric(spec), SchedulerGoal(spec)),
                 out->mutable_verdict());
   }
   out->set_checkpoint(stored.checkpoint);

@@ -88,7 +88,7 @@ TEST_F(TrialsTest, AFailedProgramFailsItsTrialInWords) {
   Ended(worker_, RefOf(id_, 1), killed);
   EXPECT_EQ(TrialOf(id_, 1).reason, "killed by signal 9 (out of memory)");
   Ended(worker_, RefOf(id_, 2), StartFailure("no such program"));
-  EXPECT_EQ(TrialOf(id_, 2).reason, "could not be started: no such program");
+  EXPECT_EQ(TrialOf(id_, 2).reason, "no such program");
   const auto observed = TakeEffects<ObserveTrial>();
   ASSERT_EQ(observed.size(), 3u);
   EXPECT_EQ(observed[0].observation.outcome, Outcome::kFailed);
