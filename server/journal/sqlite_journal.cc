@@ -505,7 +505,7 @@ StatusOr<std::vector<StoredMeasurement>> SqliteJournal::ReadMeasurements(SweepId
                                                                          uint64_t after, size_t limit) {
   std::lock_guard lock(reader_mutex_);
   // There is no index on measurements: a trial's rows lie between its creation and its end.
-  int64_t from = Signed(after);
+  int64_t from = static_cast<int64_t>(std::min<uint64_t>(after, std::numeric_limits<int64_t>::max()));
   int64_t until = std::numeric_limits<int64_t>::max();
   const auto bound = [&](const char* sql, int64_t* value) -> Status {
     TS_ASSIGN_OR_RETURN(SqliteStatement s, SqliteStatement::Prepare(reader_.get(), sql));
@@ -523,7 +523,9 @@ StatusOr<std::vector<StoredMeasurement>> SqliteJournal::ReadMeasurements(SweepId
   } else {
     TS_RETURN_IF_ERROR(bound("SELECT seq FROM sweep_created WHERE sweep=?", &created));
   }
-  std::string sql = "SELECT * FROM measurements WHERE seq > ? AND seq <= ? AND sweep = ?";
+  std::string sql = "SELECT * FROM measurements WHERE seq > ? AND seq <= ? AND sweep = ? "
+                    // Its rows go little by little, in Maintain; for readers they are gone at once.
+                    "AND sweep NOT IN (SELECT sweep FROM sweep_deleted)";
   if (trial) sql += " AND trial = ?";
   TS_ASSIGN_OR_RETURN(SqliteStatement s, SqliteStatement::Prepare(reader_.get(), sql + " ORDER BY seq LIMIT ?"));
   s.Int(std::max(from, created)).Int(until).Int(Signed(sweep.value));
