@@ -84,7 +84,7 @@ class Misbehaviour(harness.TestCase):
                 "stop": {"grace": "1s"}}
         spec.update(changes)
         self.cli("submit", self.write_sweep("bad.json", **spec))
-        self.cli("submit", self.write_sweep(name="good.json", trials=2))
+        self.cli("submit", self.write_sweep("good.json", trials=2))
         if check:
             check()
         self.wait_sweep("bad")

@@ -184,7 +184,7 @@ class TestCase(unittest.TestCase):
             f.write(text)
         return path
 
-    def write_sweep(self, name="sweep.yaml", **changes):
+    def write_sweep(self, file="sweep.yaml", **changes):
         """A sweep over the toy script; JSON is YAML."""
         spec = {
             "name": "toy",
@@ -194,7 +194,7 @@ class TestCase(unittest.TestCase):
             "trials": 4,
         }
         spec.update(changes)
-        return self.write(name, json.dumps(spec, indent=1))
+        return self.write(file, json.dumps(spec, indent=1))
 
     def toy(self):
         """A training script that knows nothing of Tunesmith."""
@@ -210,7 +210,8 @@ class TestCase(unittest.TestCase):
         import grpc
         from tunesmith.v1 import sweep_pb2, tuning_service_pb2, tuning_service_pb2_grpc
 
-        channel = grpc.insecure_channel(self.address)
+        # A pool of its own: else a connection to a server that was killed since may be used again.
+        channel = grpc.insecure_channel(self.address, [("grpc.use_local_subchannel_pool", 1)])
         self.addCleanup(channel.close)
 
         class Stubs:

@@ -35,7 +35,7 @@ class LocalRun(harness.TestCase):
         result = self.cli("run", source, server=False, timeout=600)
         self.assertIn("best", result.stdout.lower())
         best = json.loads(self.cli("best", "-o", "json", json.loads(
-            self.cli("ls", "-o", "json", server=False).stdout)[0]["id"], server=False).stdout)
+            self.cli("ls", "-o", "json", server=False).stdout)[0]["sweep"], server=False).stdout)
         self.assertGreater(best["value"], 0.8)
 
     @harness.unittest.skipUnless(os.path.exists(os.path.join(harness.BIN, "tunesmith-trainer")),
@@ -43,7 +43,7 @@ class LocalRun(harness.TestCase):
     def test_the_note_s_sweep_trains_with_libtorch(self):
         self.cli("run", os.path.join(harness.SOURCE, "examples/digits/note.yaml"), server=False, timeout=600)
         sweep = json.loads(self.cli("ls", "-o", "json", server=False).stdout)[0]
-        best = json.loads(self.cli("best", "-o", "json", sweep["id"], server=False).stdout)
+        best = json.loads(self.cli("best", "-o", "json", sweep["sweep"], server=False).stdout)
         self.assertGreater(best["value"], 0.5)
 
     def test_a_wrong_sweep_file_ends_with_2_and_names_line_field_and_fix(self):
