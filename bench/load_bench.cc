@@ -2,7 +2,8 @@
 // peer or a limit measured in the same run: the disk's own fdatasync, SQLite alone with the same rows, and (with
 // --optuna SCRIPT) Optuna's report-and-prune loop.
 //
-//   load_bench [--server PATH] [--folder DIR] [--streams 64] [--measurements 1000000] [--trials 20000] [--optuna SCRIPT]
+//   load_bench [--server PATH] [--folder DIR] [--streams 64] [--measurements 1000000] [--trials 20000]
+//              [--optuna SCRIPT]
 #include <fcntl.h>
 #include <grpcpp/grpcpp.h>
 #include <signal.h>
@@ -527,8 +528,8 @@ void BenchLatency(const Options& options, Server* server) {
   std::printf("fdatasync of this disk               %10.3f ms p50, %.3f ms p99\n", sync50, sync99);
   std::printf("verdict latency at %d/s            %10.3f ms p50   bar 2 fdatasync: x%.2f\n", kPerSecond, p50,
               p50 / (2 * sync50));
-  std::printf("                                     %10.3f ms p99   bar 4 fdatasync: x%.2f (4 of its p99: x%.2f)\n", p99,
-              p99 / (4 * sync50), p99 / (4 * sync99));
+  std::printf("                                     %10.3f ms p99   bar 4 fdatasync: x%.2f (4 of its p99: x%.2f)\n",
+              p99, p99 / (4 * sync50), p99 / (4 * sync99));
 }
 
 void BenchNoop(const Options& options, Server* server, const std::string& search) {

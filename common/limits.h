@@ -53,7 +53,7 @@ constexpr size_t kErrorDetailBytesMax = 2'000;    // above about 8 KB gRPC repla
 
 // --- trials on a worker
 constexpr size_t kTrialLineBytesMax = 64 << 10;        // a longer line of output is cut
-constexpr int64_t kTrialLogBytesMax = 64 << 20;        // per attempt on the worker's disk; the rest is counted, not kept
+constexpr int64_t kTrialLogBytesMax = 64 << 20;        // per attempt on the worker's disk; the rest is only counted
 constexpr int64_t kForwardedLogBytesMax = 4 << 20;     // per attempt sent to the controller
 constexpr int64_t kStopGraceMsDefault = 10'000;        // SIGTERM to SIGKILL
 constexpr size_t kUnackedRecordsMax = 20'000;          // per attempt; then the worker stops reading from the trial
@@ -65,7 +65,7 @@ constexpr size_t kLogChunkBytesMax = 32 << 10;         // of forwarded output in
 constexpr int64_t kLogBytesPerSecondMax = 64 << 10;    // forwarded per attempt; a person reads less
 constexpr int64_t kTrialReadBytesPerSecondMax = 16 << 20;  // a trial that writes gigabytes waits; others do not
 constexpr int64_t kReportsPerSecondMax = 5'000;        // per attempt, after a burst of kUnackedRecordsMax
-constexpr size_t kChannelBytesMax = 1 << 20;           // verdicts for a trial that does not read them; then its channel is closed
+constexpr size_t kChannelBytesMax = 1 << 20;           // verdicts that a trial does not read; then it is closed
 constexpr int64_t kDeviceReleaseMsMax = 10'000;        // for a driver to give back the memory of a dead process
 constexpr int64_t kReconnectMsMin = 200;
 constexpr int64_t kReconnectMsMax = 10'000;

@@ -40,7 +40,7 @@ uint64_t Mix64(uint64_t x);
 // relative accuracy about 1e-16. Returns -inf at p <= 0 and +inf at p >= 1.
 double NormalQuantile(double p);
 
-// Standard normal distribution function, to 1e-15 (relatively 1e-7 in the tail below -7); the same bits on every machine.
+// Standard normal distribution function, to 1e-15 (relatively 1e-7 in the tail below -7); the same bits everywhere.
 double NormalCdf(double x);
 
 }  // namespace tunesmith

@@ -87,8 +87,8 @@ Status LockFolder(const std::string& folder) {
     const ssize_t got = read(fd, holder, sizeof(holder) - 1);
     std::string pid(holder, got > 0 ? static_cast<size_t>(got) : 0);
     pid = pid.substr(0, pid.find('\n'));
-    return FailedPrecondition("another controller" + (pid.empty() ? "" : " (process " + pid + ")") + " keeps its state in " +
-                              folder + "; give this one another --data-dir, or stop that one");
+    return FailedPrecondition("another controller" + (pid.empty() ? "" : " (process " + pid + ")") +
+                              " keeps its state in " + folder + "; give this one another --data-dir, or stop that one");
   }
   const std::string pid = std::to_string(getpid()) + "\n";
   if (ftruncate(fd, 0) != 0 || write(fd, pid.data(), pid.size()) != static_cast<ssize_t>(pid.size())) {

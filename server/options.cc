@@ -45,7 +45,8 @@ bool IsLoopback(const std::string& host) {
 Status CheckOptions(const ServerOptions& options) {
   const std::string host = HostOf(options.listen);
   if (host.empty()) {
-    return InvalidArgument("--listen " + options.listen + " is not HOST:PORT; for example 127.0.0.1:7070 or [::1]:7070");
+    return InvalidArgument("--listen " + options.listen +
+                           " is not HOST:PORT; for example 127.0.0.1:7070 or [::1]:7070");
   }
   if (options.tls_cert.empty() != options.tls_key.empty()) {
     return InvalidArgument("--tls-cert and --tls-key go together");

@@ -63,6 +63,11 @@ std::map<std::string, std::string> Environment() {
 
 }  // namespace
 
+struct Daemon::Wire {
+  static void Handle(Daemon* d, const v1::ControllerMessage& message, Time now);
+  static v1::WorkerMessage MakeHello(const Daemon* d);
+};
+
 Daemon::Daemon(DaemonOptions options) : options_(std::move(options)) {}
 
 Daemon::~Daemon() {
@@ -240,9 +245,9 @@ void Daemon::TakeLinkEvents(Time now) {
       session_ = opened->session;
       welcomed_ = false;
       link_busy_ = true;
-      link_->Send(session_, MakeHello());
+      link_->Send(session_, Wire::MakeHello(this));
     } else if (const auto* received = std::get_if<Link::Received>(&event)) {
-      if (received->session == session_) HandleMessage(received->message, now);
+      if (received->session == session_) Wire::Handle(this, received->message, now);
     } else if (const auto* drained = std::get_if<Link::Drained>(&event)) {
       if (drained->session == session_) link_busy_ = false;
     } else {
@@ -261,44 +266,44 @@ void Daemon::TakeLinkEvents(Time now) {
   }
 }
 
-void Daemon::HandleMessage(const v1::ControllerMessage& message, Time now) {
+void Daemon::Wire::Handle(Daemon* d, const v1::ControllerMessage& message, Time now) {
   switch (message.kind_case()) {
     case v1::ControllerMessage::kWelcome: {
       const v1::Welcome& welcome = message.welcome();
-      welcomed_ = true;
-      last_trouble_.clear();
-      if (welcome.heartbeat_ms() > 0) heartbeat_ = Milliseconds(welcome.heartbeat_ms());
-      heartbeat_at_ = now + heartbeat_;
+      d->welcomed_ = true;
+      d->last_trouble_.clear();
+      if (welcome.heartbeat_ms() > 0) d->heartbeat_ = Milliseconds(welcome.heartbeat_ms());
+      d->heartbeat_at_ = now + d->heartbeat_;
       const int64_t lease_ms = welcome.lease_ms() > 0 ? welcome.lease_ms() : kLeaseMs;
       Log(LogLevel::kInfo, "connected",
-          {{"controller", options_.controller},
-           {"attempts", static_cast<uint64_t>(agent_.open())}});
-      agent_.OnWelcome(Milliseconds(lease_ms), FromProto(welcome), now);
+          {{"controller", d->options_.controller},
+           {"attempts", static_cast<uint64_t>(d->agent_.open())}});
+      d->agent_.OnWelcome(Milliseconds(lease_ms), FromProto(welcome), now);
       break;
     }
     case v1::ControllerMessage::kAssign:
-      agent_.OnAssign(FromProto(message.assign()), now);
+      d->agent_.OnAssign(FromProto(message.assign()), now);
       break;
     case v1::ControllerMessage::kStop:
-      agent_.OnStop(FromProto(message.stop().attempt()), message.stop().reason(),
-                    message.stop().now(), now);
+      d->agent_.OnStop(FromProto(message.stop().attempt()), message.stop().reason(),
+                       message.stop().now(), now);
       break;
     case v1::ControllerMessage::kAck: {
       const AttemptKey key = FromProto(message.ack().attempt());
-      spool_->OnAck(key, message.ack().sequence());
-      agent_.OnAck(key, message.ack().sequence(), now);
+      d->spool_->OnAck(key, message.ack().sequence());
+      d->agent_.OnAck(key, message.ack().sequence(), now);
       break;
     }
     case v1::ControllerMessage::kVerdict: {
       const v1::VerdictFor& verdict = message.verdict();
       const bool stop = verdict.verdict().action() == v1::Verdict::STOP ||
                         verdict.verdict().action() == v1::Verdict::PAUSE;
-      agent_.OnVerdict(FromProto(verdict.attempt()), verdict.sequence(), stop,
-                       verdict.verdict().reason());
+      d->agent_.OnVerdict(FromProto(verdict.attempt()), verdict.sequence(), stop,
+                          verdict.verdict().reason());
       break;
     }
     case v1::ControllerMessage::kDrain:
-      agent_.OnDrain(message.drain().stop_running(), now);
+      d->agent_.OnDrain(message.drain().stop_running(), now);
       break;
     case v1::ControllerMessage::KIND_NOT_SET:
       Log(LogLevel::kWarning, "unknown_message",
@@ -354,27 +359,27 @@ bool Daemon::MayLeave(Time now) {
   return now >= leave_at_;
 }
 
-v1::WorkerMessage Daemon::MakeHello() const {
+v1::WorkerMessage Daemon::Wire::MakeHello(const Daemon* d) {
   v1::WorkerMessage message;
   v1::Hello* hello = message.mutable_hello();
   char host[256] = "";
   gethostname(host, sizeof host - 1);
-  hello->set_name(ValidUtf8(options_.name));
-  hello->set_boot_id(boot_id_);
+  hello->set_name(ValidUtf8(d->options_.name));
+  hello->set_boot_id(d->boot_id_);
   hello->set_host(ValidUtf8(host));
   hello->set_version(TUNESMITH_VERSION);
-  hello->set_cpus(options_.cpus);
-  for (const Gpu& gpu : gpus_) {
+  hello->set_cpus(d->options_.cpus);
+  for (const Gpu& gpu : d->gpus_) {
     v1::Device* device = hello->add_devices();
     device->set_uuid(gpu.uuid);
     device->set_name(gpu.name);
     device->set_index(gpu.index);
     device->set_memory_bytes(gpu.memory_bytes);
   }
-  for (const auto& [key, value] : options_.labels)
+  for (const auto& [key, value] : d->options_.labels)
     (*hello->mutable_labels())[ValidUtf8(key)] = ValidUtf8(value);
-  for (const AttemptKey& key : agent_.HelloAttempts()) *hello->add_attempts() = ToProto(key);
-  hello->set_draining(agent_.draining());
+  for (const AttemptKey& key : d->agent_.HelloAttempts()) *hello->add_attempts() = ToProto(key);
+  hello->set_draining(d->agent_.draining());
   return message;
 }
 

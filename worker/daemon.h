@@ -41,11 +41,11 @@ class Daemon {
   void Wait(Time now);
   void TakeSignals(Time now);
   void TakeLinkEvents(Time now);
-  void HandleMessage(const v1::ControllerMessage& message, Time now);
+  // What goes over the stream is seen in daemon.cc alone.
+  struct Wire;
   void Carry(Time now);
   void SendWhatIsDue(Time now);
   bool MayLeave(Time now);
-  v1::WorkerMessage MakeHello() const;
 
   DaemonOptions options_;
   int lock_fd_ = -1;

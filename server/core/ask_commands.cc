@@ -51,7 +51,8 @@ void Controller::ServeAsks(const Sweep& sweep) {
     std::vector<uint32_t> held;
     for (const uint32_t number : sweep.live) {
       const Attempt* attempt = sweep.trials[number].LiveAttempt();
-      if (attempt != nullptr && attempt->client == ask.client_id && sweep.trials[number].state == TrialState::kRunning) {
+      if (attempt != nullptr && attempt->client == ask.client_id &&
+          sweep.trials[number].state == TrialState::kRunning) {
         held.push_back(number);
       }
       if (held.size() == static_cast<size_t>(ask.count)) break;

@@ -208,12 +208,13 @@ std::string Controller::WaitingReason(const Sweep& sweep) const {
     devices_most = std::max(devices_most, worker.info.devices.size());
   }
   if (gpus > 0 && devices_most < std::max<size_t>(1, static_cast<size_t>(std::lround(gpus)))) {
-    return "waiting for " + std::to_string(std::max(1L, std::lround(gpus))) + " GPU(s) on one worker: the most that one has is " +
-           std::to_string(devices_most) + " (resources.gpus_optional: true runs on the CPU where there is none)";
+    return "waiting for " + std::to_string(std::max(1L, std::lround(gpus))) +
+           " GPU(s) on one worker: the most that one has is " + std::to_string(devices_most) +
+           " (resources.gpus_optional: true runs on the CPU where there is none)";
   }
   if (cpus_most < sweep.spec->resources.cpus) {
-    return "waiting for " + std::to_string(sweep.spec->resources.cpus) + " CPUs on one worker: the most that one has is " +
-           std::to_string(cpus_most);
+    return "waiting for " + std::to_string(sweep.spec->resources.cpus) +
+           " CPUs on one worker: the most that one has is " + std::to_string(cpus_most);
   }
   if (FreePlaces(sweep) == 0) return "every place is taken by other trials";
   return "";

@@ -183,7 +183,8 @@ void Controller::Handle(const Tick& command) {
   for (auto& [id, worker] : live_) {
     if ((now_ - worker.last_seen).ms < options_.lease_ms) continue;
     if (worker.session) {
-      Effect_(CloseSession{worker.session, Unavailable("no heartbeat for " + std::to_string(options_.lease_ms) + " ms")});
+      Effect_(
+          CloseSession{worker.session, Unavailable("no heartbeat for " + std::to_string(options_.lease_ms) + " ms")});
       sessions_.erase(worker.session);
       worker.session = SessionId();
       ++topology_;

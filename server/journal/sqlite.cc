@@ -10,7 +10,8 @@ namespace tunesmith {
 
 StatusOr<std::unique_ptr<SqliteDatabase>> SqliteDatabase::Open(const std::string& path, bool read_only) {
   sqlite3* handle = nullptr;
-  const int flags = (read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) | SQLITE_OPEN_NOMUTEX;
+  const int flags =
+      (read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) | SQLITE_OPEN_NOMUTEX;
   const int code = sqlite3_open_v2(path.c_str(), &handle, flags, nullptr);
   std::unique_ptr<SqliteDatabase> database(new SqliteDatabase(handle));
   if (code != SQLITE_OK) return database->Error("cannot open " + path);
@@ -39,7 +40,8 @@ Status SqliteDatabase::Error(std::string_view what) const {
     case SQLITE_LOCKED: status = StatusCode::kUnavailable; break;
     default: break;
   }
-  return MakeStatus(status, std::string(what) + ": " + (handle_ == nullptr ? "out of memory" : sqlite3_errmsg(handle_)));
+  return MakeStatus(status,
+                    std::string(what) + ": " + (handle_ == nullptr ? "out of memory" : sqlite3_errmsg(handle_)));
 }
 
 SqliteStatement::SqliteStatement(SqliteStatement&& other) noexcept

@@ -218,8 +218,9 @@ Status SqliteJournal::Initialise(const std::string& path) {
     std::string sql = std::string("INSERT INTO ") + kTables[i].name + " VALUES(?";
     for (int column = 0; column < kTables[i].columns; ++column) sql += ",?";
     TS_ASSIGN_OR_RETURN(insert_[i], SqliteStatement::Prepare(database_.get(), sql + ")"));
-    TS_ASSIGN_OR_RETURN(SqliteStatement last, SqliteStatement::Prepare(
-                                                  database_.get(), std::string("SELECT max(seq) FROM ") + kTables[i].name));
+    TS_ASSIGN_OR_RETURN(
+        SqliteStatement last,
+        SqliteStatement::Prepare(database_.get(), std::string("SELECT max(seq) FROM ") + kTables[i].name));
     if (last.Next() < 0) return database_->Error("cannot read");
     last_seq_ = std::max(last_seq_, Unsigned(last.GetInt(0)));
   }
@@ -283,7 +284,14 @@ bool SqliteJournal::Run(const SweepCreated& e) {
   TS_CHECK(space.has_value(), "a sweep is validated before it is journaled");
   spaces_[e.sweep] = std::make_shared<const Space>(std::move(*space));
   const std::string spec = SweepSpecToJson(e.spec);
-  return Row(e).Int(Signed(e.sweep.value)).Text(e.id).Text(e.request_id).Text(spec).Int(Signed(e.seed)).Int(e.time.ms).Run();
+  return Row(e)
+      .Int(Signed(e.sweep.value))
+      .Text(e.id)
+      .Text(e.request_id)
+      .Text(spec)
+      .Int(Signed(e.seed))
+      .Int(e.time.ms)
+      .Run();
 }
 
 bool SqliteJournal::Run(const SweepChanged& e) {
@@ -425,9 +433,10 @@ StatusOr<Event> SqliteJournal::Read(size_t table, const SqliteStatement& row) {
     case TableOf<AttemptLeased>(): {
       auto devices = StringsFromJson(row.GetTextView(10));
       if (!devices) return Damaged("devices");
-      return Event(AttemptLeased{ReadAttempt(row), LeaseEpoch(Unsigned(row.GetInt(4))), WorkerId(Unsigned(row.GetInt(5))),
-                                 row.GetText(6), row.GetInt(7), static_cast<int32_t>(row.GetInt(8)), row.GetReal(9),
-                                 std::move(*devices), Time{row.GetInt(11)}});
+      return Event(AttemptLeased{ReadAttempt(row), LeaseEpoch(Unsigned(row.GetInt(4))),
+                                 WorkerId(Unsigned(row.GetInt(5))), row.GetText(6), row.GetInt(7),
+                                 static_cast<int32_t>(row.GetInt(8)), row.GetReal(9), std::move(*devices),
+                                 Time{row.GetInt(11)}});
     }
     case TableOf<AttemptRunning>():
       return Event(AttemptRunning{ReadAttempt(row), Unsigned(row.GetInt(4)), Time{row.GetInt(5)}});
@@ -465,7 +474,8 @@ StatusOr<Event> SqliteJournal::Read(size_t table, const SqliteStatement& row) {
 
 Status SqliteJournal::Replay(const std::function<void(const Event&)>& apply) {
   std::set<SweepId> deleted;
-  TS_ASSIGN_OR_RETURN(SqliteStatement gone, SqliteStatement::Prepare(database_.get(), "SELECT seq, sweep FROM sweep_deleted"));
+  TS_ASSIGN_OR_RETURN(SqliteStatement gone,
+                      SqliteStatement::Prepare(database_.get(), "SELECT seq, sweep FROM sweep_deleted"));
   int more = 0;
   while ((more = gone.Next()) == 1) deleted.insert(ReadSweep(gone));
   if (more < 0) return database_->Error("cannot read");
@@ -481,8 +491,8 @@ Status SqliteJournal::Replay(const std::function<void(const Event&)>& apply) {
     return OkStatus();
   };
   for (size_t i = 0; i < kTables.size(); ++i) {
-    TS_ASSIGN_OR_RETURN(rows[i], SqliteStatement::Prepare(
-                                     database_.get(), std::string("SELECT * FROM ") + kTables[i].name + " ORDER BY seq"));
+    TS_ASSIGN_OR_RETURN(rows[i], SqliteStatement::Prepare(database_.get(), std::string("SELECT * FROM ") +
+                                                                               kTables[i].name + " ORDER BY seq"));
     TS_RETURN_IF_ERROR(advance(i));
   }
   for (;;) {
@@ -555,9 +565,10 @@ bool SqliteJournal::Maintain() {
   }
   const std::string table = kTables[purge.table].name;
   // The end of the next piece first, so that rows of other sweeps are looked at only once.
-  auto end = SqliteStatement::Prepare(
-      database_.get(), "SELECT max(seq), count(*) FROM (SELECT seq FROM " + table + " WHERE seq > ? ORDER BY seq LIMIT ?)");
-  auto remove = SqliteStatement::Prepare(database_.get(), "DELETE FROM " + table + " WHERE seq > ? AND seq <= ? AND sweep = ?");
+  auto end = SqliteStatement::Prepare(database_.get(), "SELECT max(seq), count(*) FROM (SELECT seq FROM " + table +
+                                                           " WHERE seq > ? ORDER BY seq LIMIT ?)");
+  auto remove =
+      SqliteStatement::Prepare(database_.get(), "DELETE FROM " + table + " WHERE seq > ? AND seq <= ? AND sweep = ?");
   if (!end.ok() || !remove.ok()) return false;
   if (end->Int(purge.from).Int(kPurgeRowsPerStep).Next() != 1) return false;
   const int64_t last = end->GetInt(0);

@@ -74,7 +74,8 @@ class Edge {
     grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
     auto reply = std::make_shared<UnaryReply<Response>>(reactor, response);
     if (Refuse(Admit(), reply.get())) return reactor;
-    if (!loop_->Read([reply, read = std::move(read)](const Controller& controller, Time) { read(controller, reply); })) {
+    if (!loop_->Read(
+            [reply, read = std::move(read)](const Controller& controller, Time) { read(controller, reply); })) {
       Refuse(Draining(), reply.get());
     }
     return reactor;

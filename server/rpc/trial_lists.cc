@@ -15,7 +15,9 @@ namespace {
 
 static_assert(static_cast<int>(TrialState::kCancelled) + 1 == v1::Trial::CANCELLED, "states are numbered alike");
 
-bool Wanted(const Trial& trial, uint32_t states) { return (states >> (static_cast<uint32_t>(trial.state) + 1) & 1U) != 0; }
+bool Wanted(const Trial& trial, uint32_t states) {
+  return (states >> (static_cast<uint32_t>(trial.state) + 1) & 1U) != 0;
+}
 
 // Order of BEST_FIRST: a smaller key is better. Failed trials are never best, so they come with those that have no
 // value, by number.

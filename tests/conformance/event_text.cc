@@ -31,9 +31,9 @@ std::string Text(const Point& point) {
 // A verdict's zeros have no sign: a journal may leave out a verdict that equals Verdict{}.
 std::string Text(const Verdict& v) {
   return "verdict(" + Text(static_cast<uint64_t>(v.action)) + " " + ReasonName(v.reason) + " " +
-         std::to_string(v.bracket) + " " + Text(v.milestone) + " " + Text(uint64_t{v.recorded}) + " " + Text(v.value + 0.0) +
-         " " + Text(v.cutoff + 0.0) + " " + Text(uint64_t{v.has_cutoff}) + " " + Text(uint64_t{v.rank}) + " " +
-         Text(uint64_t{v.peers}) + ")";
+         std::to_string(v.bracket) + " " + Text(v.milestone) + " " + Text(uint64_t{v.recorded}) + " " +
+         Text(v.value + 0.0) + " " + Text(v.cutoff + 0.0) + " " + Text(uint64_t{v.has_cutoff}) + " " +
+         Text(uint64_t{v.rank}) + " " + Text(uint64_t{v.peers}) + ")";
 }
 
 std::string Text(const AttemptExit& e) {

@@ -90,10 +90,14 @@ class HistoryMaker {
     momentum.lo = 0.5;
     momentum.hi = 0.99;
     momentum.when = {{0, Condition::Op::kIn, {Value(std::string("sgd"))}, "optimizer"}};
-    return {rate, width,
-            Options("optimizer", Distribution::kChoice, {std::string("sgd"), std::string("it's \"quoted\"\n\t\\"), std::string()}),
-            Options("mixed", Distribution::kChoice, {true, int64_t{1}, 2.5, JsonValue{"[0.9,0.99]"}, JsonValue{"null"}}),
-            Options("fixed", Distribution::kConstant, {int64_t{9'007'199'254'740'993}}), momentum};
+    return {
+        rate,
+        width,
+        Options("optimizer", Distribution::kChoice,
+                {std::string("sgd"), std::string("it's \"quoted\"\n\t\\"), std::string()}),
+        Options("mixed", Distribution::kChoice, {true, int64_t{1}, 2.5, JsonValue{"[0.9,0.99]"}, JsonValue{"null"}}),
+        Options("fixed", Distribution::kConstant, {int64_t{9'007'199'254'740'993}}),
+        momentum};
   }
 
   void Create() {

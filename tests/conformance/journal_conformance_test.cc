@@ -13,7 +13,9 @@ StatusOr<std::unique_ptr<Journal>> OpenMemory(const std::string& folder) {
   return std::unique_ptr<Journal>(std::make_unique<MemoryJournal>(&(*disks)[folder]));
 }
 
-StatusOr<std::unique_ptr<Journal>> OpenSqlite(const std::string& folder) { return OpenSqliteJournal(folder + "/journal.db"); }
+StatusOr<std::unique_ptr<Journal>> OpenSqlite(const std::string& folder) {
+  return OpenSqliteJournal(folder + "/journal.db");
+}
 
 INSTANTIATE_TEST_SUITE_P(Journals, JournalSuite,
                          ::testing::Values(JournalFactory{"memory", OpenMemory}, JournalFactory{"sqlite", OpenSqlite}),

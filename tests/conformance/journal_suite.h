@@ -162,7 +162,8 @@ TEST_P(JournalSuite, MeasurementsAreReadAsTheyWereRecorded) {
       Replay();
     }
     for (const auto& [sweep, expected] : of_sweep) EXPECT_EQ(texts(Read(sweep, std::nullopt, 0, 1'000'000)), expected);
-    for (const auto& [trial, expected] : of_trial) EXPECT_EQ(texts(Read(trial.sweep, trial.number, 0, 1'000'000)), expected);
+    for (const auto& [trial, expected] : of_trial)
+      EXPECT_EQ(texts(Read(trial.sweep, trial.number, 0, 1'000'000)), expected);
   }
 }
 

@@ -23,8 +23,8 @@ class LocalRun(harness.TestCase):
         self.assertEqual(len(rows), 1 + 4)
 
     def test_run_takes_a_command_and_parameters_from_the_command_line(self):
-        result = self.cli("run", "--param", "x=uniform(0,1)", "--metric", "loss:min", "--trials", "3", "--", "/usr/bin/python3",
-                          self.toy(), "${args}", "--pause", "0.01", server=False)
+        result = self.cli("run", "--param", "x=uniform(0,1)", "--metric", "loss:min", "--trials", "3", "--",
+                          "/usr/bin/python3", self.toy(), "${args}", "--pause", "0.01", server=False)
         self.assertIn("best", result.stdout.lower())
 
     def test_the_unchanged_digits_script_is_tuned(self):

@@ -45,7 +45,8 @@ void Checker::Check(const Measured& event) {
   if (event.sequence < last) world_->Fail("measurements of " + name + " are out of order");
   last = event.sequence;
   const auto attempt = stored_.find(event.attempt);
-  const auto record = attempt == stored_.end() ? decltype(attempt->second.begin()){} : attempt->second.find(event.sequence);
+  const auto record =
+      attempt == stored_.end() ? decltype(attempt->second.begin()){} : attempt->second.find(event.sequence);
   if (attempt == stored_.end() || record == attempt->second.end()) {
     return world_->Fail("a measurement of " + name + " was never reported");
   }

@@ -18,7 +18,8 @@ SweepSpec DrawSweep(const SimOptions& options, int number);
 
 class Operator {
  public:
-  Operator(World* world, const SimOptions* options, ControllerNode* controller) : world_(world), options_(options), controller_(controller) {}
+  Operator(World* world, const SimOptions* options, ControllerNode* controller)
+      : world_(world), options_(options), controller_(controller) {}
 
   // Creates the sweeps over the first third of the run, each until it is answered.
   void Start(std::vector<std::string> workers);
@@ -51,7 +52,12 @@ class AskClient {
  public:
   AskClient(World* world, const SimOptions* options, ControllerNode* controller, Checker* checker, SweepId sweep,
             std::string name)
-      : world_(world), options_(options), controller_(controller), checker_(checker), sweep_(sweep), name_(std::move(name)) {}
+      : world_(world),
+        options_(options),
+        controller_(controller),
+        checker_(checker),
+        sweep_(sweep),
+        name_(std::move(name)) {}
 
   void Start() { Ask(); }
   bool done() const { return done_; }

@@ -29,7 +29,8 @@ bool ReadSeeds(const std::string& path, std::vector<uint64_t>* seeds) {
   }
   for (std::string line; std::getline(file, line);) {
     line = line.substr(0, line.find('#'));
-    if (line.find_first_of("0123456789") != std::string::npos) seeds->push_back(std::strtoull(line.c_str(), nullptr, 10));
+    if (line.find_first_of("0123456789") != std::string::npos)
+      seeds->push_back(std::strtoull(line.c_str(), nullptr, 10));
   }
   return true;
 }
@@ -77,9 +78,9 @@ int Main(int argc, char** argv) {
   if (seeds.empty()) return Usage();
   if (log) {
     const SimResult result = RunSimulation(DrawOptions(seeds[0]), true);
-    std::printf("%s (%llu steps, %llu events, trace %016llx)\n", result.failure.empty() ? "held" : result.failure.c_str(),
-                static_cast<unsigned long long>(result.steps), static_cast<unsigned long long>(result.events),
-                static_cast<unsigned long long>(result.trace_hash));
+    std::printf("%s (%llu steps, %llu events, trace %016llx)\n",
+                result.failure.empty() ? "held" : result.failure.c_str(), static_cast<unsigned long long>(result.steps),
+                static_cast<unsigned long long>(result.events), static_cast<unsigned long long>(result.trace_hash));
     return result.failure.empty() ? 0 : 1;
   }
   size_t failed = 0;

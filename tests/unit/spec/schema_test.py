@@ -51,7 +51,8 @@ BAD = [
     HEAD + "parameters: {x: " + parameter + "}\n"
     for parameter in [
         "{unifrom: [0, 1]}", "{uniform: [0, 1], choice: [1]}", "{choice: []}", "{choice: [1, 1]}", "{uniform: [0]}",
-        "{uniform: [0, 1, 2]}", "{uniform: ['0', 1]}", "{loguniform: [0, 1]}", "{randint: [0.5, 2]}", "{lograndint: [0, 2]}",
+        "{uniform: [0, 1, 2]}", "{uniform: ['0', 1]}", "{loguniform: [0, 1]}", "{randint: [0.5, 2]}",
+        "{lograndint: [0, 2]}",
         "{quniform: [0, 1]}", "{min: 0, max: 1}", "{}", "null", "{uniform: [0, 1], when: {}}",
         "{uniform: [0, 1], when: {a: {'=>': 1}}}", "{a: {b: {unifrom: [0, 1]}}}",
     ]

@@ -54,8 +54,8 @@ TEST_F(StateTest, LargerIsBetterUnderMax) {
   EXPECT_EQ(SweepOf(id).best_trial, 1u);
 }
 
-// Property: whatever the number of reports, the curve has at most the limit of points, begins with the first value, ends
-// with the last, and those between are evenly spaced.
+// Property: whatever the number of reports, the curve has at most the limit of points, begins with the first value,
+// ends with the last, and those between are evenly spaced.
 TEST_F(StateTest, ACurveIsThinnedEvenlyAndKeepsItsEnds) {
   const SessionId worker = Connect("w", 1);
   const SweepId id = Create(SpecOf("digits", 1));
