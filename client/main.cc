@@ -202,9 +202,15 @@ class CommandLine {
   int WithSource(SweepSource* source, const std::string& resume, const std::function<int()>& next) {
     source->flags.command = command_;
     const QuickFlags& quick = source->flags;
-    const bool has_flags = !quick.params.empty() || !quick.metric.empty() ||
-                           !quick.command.empty() || !quick.trials.empty() ||
-                           !quick.search.empty() || !quick.scheduler.empty();
+    bool has_flags = false;
+    for (const std::string* one :
+         {&quick.name, &quick.metric, &quick.search, &quick.scheduler, &quick.trials,
+          &quick.max_parallel, &quick.resources, &quick.args, &quick.workdir}) {
+      has_flags = has_flags || !one->empty();
+    }
+    for (const auto* list : {&quick.params, &quick.env, &quick.collect, &quick.command}) {
+      has_flags = has_flags || !list->empty();
+    }
     const int given =
         (source->file.empty() ? 0 : 1) + (has_flags ? 1 : 0) + (resume.empty() ? 0 : 1);
     if (given == 1) return next();

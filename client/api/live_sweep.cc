@@ -206,8 +206,9 @@ void LiveSweep::ApplySweep(const v1::Sweep& sweep, int64_t now_ms,
                            std::vector<ProgressEvent>* events) {
   const bool first = sweep_.id().empty();
   const bool state_changed = first || sweep.state() != sweep_.state();
-  const bool waits_anew =
-      sweep.waiting_reason() != sweep_.waiting_reason() && !sweep.waiting_reason().empty();
+  // A reason that comes and goes with every trial is told once.
+  const bool waits_anew = sweep.state() == v1::Sweep::ACTIVE && !sweep.waiting_reason().empty() &&
+                          sweep.waiting_reason() != waiting_told_;
   const bool best_changed = sweep.has_best_trial() &&
                             (!sweep_.has_best_trial() || sweep.best_value() != sweep_.best_value());
   sweep_ = sweep;
@@ -229,8 +230,9 @@ void LiveSweep::ApplySweep(const v1::Sweep& sweep, int64_t now_ms,
     }
     events->push_back(event);
   }
-  if (waits_anew && !HasEnded(sweep))
-    events->push_back(NoticeEvent("waiting: " + sweep.waiting_reason(), now_ms));
+  if (!waits_anew) return;
+  waiting_told_ = sweep.waiting_reason();
+  events->push_back(NoticeEvent("waiting: " + waiting_told_, now_ms));
 }
 
 void LiveSweep::ApplyTrial(const v1::Trial& trial, int64_t now_ms,

@@ -64,6 +64,7 @@ class LiveSweep {
   std::map<uint32_t, v1::Trial> trials_;
   std::vector<v1::Worker> workers_;
   bool ready_ = false;
+  std::string waiting_told_;
   std::set<uint32_t> in_snapshot_;  // trials seen in the snapshot under way
   bool snapshot_ = false;
   size_t active_ = 0;

@@ -28,6 +28,21 @@ std::string DevicesText(const v1::Worker& worker) {
   return worker.devices(0).name() + " " + Join(parts, " ");
 }
 
+std::vector<std::string> WorkerCells(const v1::Worker& worker, bool for_people) {
+  const std::string cpus = std::to_string(worker.cpus());
+  const std::string used = std::to_string(worker.cpus_used());
+  std::vector<std::string> cells = {worker.name(), StateWord(worker.state()), worker.host()};
+  if (for_people) {
+    cells.push_back(used + "/" + cpus);
+  } else {
+    cells.insert(cells.end(), {cpus, used});
+  }
+  cells.push_back(DevicesText(worker));
+  cells.push_back(Join({worker.running().begin(), worker.running().end()}, " "));
+  cells.push_back(worker.state_reason());
+  return cells;
+}
+
 int Act(const Settings& settings, const std::string& name, const std::string& done,
         const std::function<StatusOr<v1::Worker>(Client*)>& call) {
   auto connection = Connection::Open(settings, Need::kServer);
@@ -64,9 +79,10 @@ int WorkersCommand(const Settings& settings) {
     }
     return kExitOk;
   }
-  std::vector<Column> columns = {{"worker"}, {"state"},   {"host"},  {"cpus", true},
-                                 {"gpus"},   {"running"}, {"reason"}};
-  if (settings.format == OutputFormat::kCsv) columns[3].name = "cpus_used_of";
+  const bool for_people = settings.format == OutputFormat::kTable;
+  std::vector<Column> columns = {{"worker"}, {"state"}, {"host"}, {"cpus", true}};
+  if (!for_people) columns.push_back({"cpus_used"});
+  columns.insert(columns.end(), {{"gpus"}, {"running"}, {"reason"}});
   RecordWriter writer(std::move(columns), RecordOptions(settings), &out);
   for (const v1::Worker& worker : answer->workers()) {
     if (settings.quiet) {
@@ -74,11 +90,7 @@ int WorkersCommand(const Settings& settings) {
     } else if (writer.wants_json()) {
       writer.WriteJson(WorkerJson(worker));
     } else {
-      writer.WriteCells({worker.name(), StateWord(worker.state()), worker.host(),
-                         std::to_string(worker.cpus_used()) + "/" + std::to_string(worker.cpus()),
-                         DevicesText(worker),
-                         Join({worker.running().begin(), worker.running().end()}, " "),
-                         worker.state_reason()});
+      writer.WriteCells(WorkerCells(worker, for_people));
     }
   }
   if (!settings.quiet) writer.Finish();

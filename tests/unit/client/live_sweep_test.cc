@@ -110,6 +110,11 @@ TEST(LiveSweep, SaysWhyNothingRuns) {
   ASSERT_EQ(Kinds(events), std::vector<Kind>{Kind::kNotice});
   EXPECT_EQ(events[0].text, "waiting: no worker is connected");
   EXPECT_EQ(live.View({}).notice, "no worker is connected");
+  // A reason that comes and goes is told once.
+  sweep.clear_waiting_reason();
+  EXPECT_TRUE(live.Apply(Delta(sweep), kNow).empty());
+  sweep.set_waiting_reason("no worker is connected");
+  EXPECT_TRUE(live.Apply(Delta(sweep), kNow).empty());
 }
 
 TEST(LiveSweep, KnowsTheEtaOnlyAfterThreeTrialsHaveEnded) {
