@@ -140,10 +140,11 @@ void Agent::AckUpTo(const AttemptKey& key, Attempt* attempt, uint64_t sequence) 
 
 // --- processes
 
-void Agent::OnStarted(const AttemptKey& key, int64_t pid, Time now) {
+void Agent::OnStarted(const AttemptKey& key, int64_t pid, bool steps_from_zero, Time now) {
   Attempt* attempt = Find(key);
   TS_CHECK(attempt != nullptr && attempt->phase == Phase::kStarting, "started without a Spawn");
   attempt->phase = Phase::kRunning;
+  attempt->steps_from_zero = steps_from_zero;
   Append(key, attempt, now, Started{pid});
 }
 

@@ -91,7 +91,8 @@ class Agent {
   void OnDrain(bool stop_running, Time now);
 
   // --- processes
-  void OnStarted(const AttemptKey& key, int64_t pid, Time now);
+  // `steps_from_zero`: an earlier attempt of the trial counted its steps from 0.
+  void OnStarted(const AttemptKey& key, int64_t pid, bool steps_from_zero, Time now);
   // `reason` says what, where and what to do instead.
   void OnStartFailed(const AttemptKey& key, const std::string& reason, Time now);
   void OnReport(const AttemptKey& key, const Report& report, Time now);

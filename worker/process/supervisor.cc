@@ -37,6 +37,8 @@ constexpr int64_t kOomSampleMs = 1'000;
 constexpr int64_t kReapOrphansMs = 2'000;
 constexpr int64_t kKillLeftoversMsMax = 10'000;
 constexpr int kEventsMax = 64;
+constexpr size_t kLastReadBytesMax = 1 << 20;  // more than a pipe holds; an outsider may write on
+constexpr int64_t kKillWarningMs = 30'000;
 
 }  // namespace
 
@@ -55,6 +57,7 @@ struct Supervisor::Trial {
   std::optional<Report> progress;  // last state of a line that is being redrawn
   std::string channel_in;
   std::string channel_out;
+  bool noted_from_zero = false;
   bool channel_used = false;  // then stdout is not parsed: no report twice
   bool watched[3] = {false, false, false};
   bool held = false;  // no reading until acknowledgements or time give room
@@ -73,6 +76,8 @@ struct Supervisor::Trial {
   bool told_exit = false;
   siginfo_t exit_info = {};
   bool kill_sent = false;
+  Time kill_sent_at = kTimeNever;
+  bool warned = false;
   bool oom_suspected = false;
   Time tree_gone_at = kTimeNever;
   std::map<std::string, int64_t> device_used_before;
@@ -201,7 +206,8 @@ void Supervisor::Start(std::shared_ptr<const Assignment> assignment, Time now) {
   }
   Log(LogLevel::kInfo, "attempt_started",
       {{"attempt", KeyText(key)}, {"sweep", raw->assignment->sweep_id}, {"pid", raw->process.pid}});
-  agent_->OnStarted(key, raw->process.pid, now);
+  agent_->OnStarted(key, raw->process.pid, access(FromZeroMark(raw->paths).c_str(), F_OK) == 0,
+                    now);
 }
 
 StatusOr<std::unique_ptr<Supervisor::Trial>> Supervisor::Launch(const Assignment& assignment,
@@ -263,6 +269,7 @@ Status Supervisor::PrepareTrialFolder(const Assignment& assignment, const Attemp
   const auto known = ReadFile(owner_file);
   if (!assignment.resume || (known.ok() && *known != owner)) {
     TS_RETURN_IF_ERROR(RemoveAll(paths.checkpoint_dir));
+    unlink(FromZeroMark(paths).c_str());
   }
   TS_RETURN_IF_ERROR(MakeFolder(paths.checkpoint_dir));
   return WriteFile(owner_file, owner);
@@ -319,6 +326,11 @@ void Supervisor::Run(Time now) {
   for (auto& [key, trial] : trials_) all.push_back(trial.get());
   for (Trial* trial : all) {
     if (trial->held) Resume(trial, now);
+    if (trial->kill_sent && now - trial->kill_sent_at >= Milliseconds(kKillWarningMs) &&
+        !std::exchange(trial->warned, true)) {
+      Log(LogLevel::kWarning, "process_does_not_end",
+          {{"attempt", KeyText(trial->key)}, {"hint", "it was killed; it hangs in the kernel"}});
+    }
     // While nothing is acknowledged only the newest output is kept for later.
     if (agent_->Full(trial->key)) continue;
     if (auto chunk = trial->forwarder.Take(now)) {
@@ -349,7 +361,7 @@ Time Supervisor::NextDeadline() const {
 
 void Supervisor::ReadOutput(Trial* trial, Source source, Time now, bool last) {
   char buffer[kReadBytes];
-  while (trial->Fd(source) >= 0) {
+  for (size_t taken = 0; trial->Fd(source) >= 0 && taken < kLastReadBytesMax;) {
     if (!last && !trial->bytes_rate.Positive(now)) {
       trial->held = true;
       Unwatch(trial, source);
@@ -366,6 +378,7 @@ void Supervisor::ReadOutput(Trial* trial, Source source, Time now, bool last) {
       return;
     }
     trial->bytes_rate.Spend(n);
+    taken += static_cast<size_t>(n);
     TakeOutput(trial, source, std::string_view(buffer, static_cast<size_t>(n)), now);
     if (source == Source::kStdout) ParseStdout(trial, now, last);
     if (!last) return;
@@ -430,7 +443,7 @@ void Supervisor::ParseStdout(Trial* trial, Time now, bool last) {
 
 void Supervisor::ReadChannel(Trial* trial, Time now, bool last) {
   char buffer[kReadBytes];
-  while (trial->process.channel_fd >= 0) {
+  for (size_t taken = 0; trial->process.channel_fd >= 0 && taken < kLastReadBytesMax;) {
     if (!last && !trial->bytes_rate.Positive(now)) {
       trial->held = true;
       Unwatch(trial, Source::kChannel);
@@ -446,6 +459,7 @@ void Supervisor::ReadChannel(Trial* trial, Time now, bool last) {
       return;
     }
     trial->bytes_rate.Spend(n);
+    taken += static_cast<size_t>(n);
     trial->channel_in.append(buffer, static_cast<size_t>(n));
     ParseChannel(trial, now, last);
     if (!last) return;
@@ -526,7 +540,16 @@ bool Supervisor::MayDeliver(Trial* trial, Time now) {
   return !agent_->Full(trial->key) && trial->report_rate.Positive(now);
 }
 
+std::string Supervisor::FromZeroMark(const AttemptPaths& paths) {
+  return paths.checkpoint_dir + ".from-zero";
+}
+
 void Supervisor::Deliver(Trial* trial, const Report& report, Time now) {
+  if (report.step == 0 && !std::exchange(trial->noted_from_zero, true)) {
+    // A resumed attempt does not begin with step 0.
+    const Status noted = WriteFile(FromZeroMark(trial->paths), "");
+    if (!noted.ok()) Log(LogLevel::kWarning, "mark_not_written", {{"reason", Message(noted)}});
+  }
   trial->report_rate.Spend(1);
   agent_->OnReport(trial->key, report, now);
 }
@@ -551,7 +574,7 @@ void Supervisor::SignalTree(const AttemptKey& key, bool force, Time now) {
   if (it == trials_.end()) return;
   Trial* const trial = it->second.get();
   const int signal = force ? SIGKILL : SIGTERM;
-  trial->kill_sent = trial->kill_sent || force;
+  if (force && !std::exchange(trial->kill_sent, true)) trial->kill_sent_at = now;
   if (force && !trial->cgroup.empty()) Cgroups::Kill(trial->cgroup);
   // The leader is not reaped before its tree is gone, so its number cannot mean anybody else.
   kill(-trial->process.pid, signal);

@@ -82,6 +82,7 @@ class Supervisor {
   void ParseChannel(Trial* trial, Time now, bool last);
   void WriteChannel(Trial* trial);
   void Deliver(Trial* trial, const Report& report, Time now);
+  static std::string FromZeroMark(const AttemptPaths& paths);
   bool MayDeliver(Trial* trial, Time now);
   void Resume(Trial* trial, Time now);
   void KeepLog(Trial* trial, std::string_view bytes);

@@ -32,7 +32,7 @@ class AgentTest : public testing::Test {
   }
   void Run(const AttemptKey& key) {
     agent_.OnAssign(Assign(key), now_);
-    agent_.OnStarted(key, 100, now_);
+    agent_.OnStarted(key, 100, false, now_);
   }
   void Advance(Duration by) {
     now_ = now_ + by;
@@ -192,7 +192,7 @@ TEST_F(AgentTest, ReconnectingInTimeKeepsEverythingRunning) {
 TEST_F(AgentTest, ForgottenAttemptIsKilledWithoutAReportAndItsDeviceWaits) {
   Welcome();
   agent_.OnAssign(Assign(Key(1, 0), {"GPU-a"}), now_);
-  agent_.OnStarted(Key(1, 0), 100, now_);
+  agent_.OnStarted(Key(1, 0), 100, false, now_);
   agent_.OnDisconnected(now_);
   Welcome({{Key(1, 0), AttemptAnswer::Kind::kForget, 0, "fenced off"}});
   EXPECT_TRUE(Take<SignalTree>().at(0).kill);
@@ -282,14 +282,22 @@ TEST_F(AgentTest, StepsCountFromThePreviousOneAndFromOne) {
   agent_.OnReport(Key(1), LossReport(0.5), now_);
   agent_.OnReport(Key(1), LossReport(0.5, 5), now_);
   agent_.OnReport(Key(1), LossReport(0.5), now_);
+  agent_.OnAssign(Assign(Key(3, 2)), now_);
+  agent_.OnStarted(Key(3, 2), 100, true, now_);
+  agent_.OnReport(Key(3, 2), LossReport(0.5, 3), now_);
   for (int64_t epoch : {0, 1, 2}) agent_.OnReport(Key(2, 1), LossReport(0.5, epoch), now_);
-  std::vector<int64_t> first, from_zero;
+  std::vector<int64_t> first, from_zero, resumed;
   for (const RecordPtr& record : agent_.TakeRecords(100)) {
     const auto* measured = std::get_if<Measured>(&record->kind);
-    if (measured != nullptr) (record->key == Key(1) ? first : from_zero).push_back(measured->step);
+    if (measured == nullptr) continue;
+    (record->key == Key(1)      ? first
+     : record->key == Key(3, 2) ? resumed
+                                : from_zero)
+        .push_back(measured->step);
   }
   EXPECT_EQ(first, (std::vector<int64_t>{1, 5, 6}));
   EXPECT_EQ(from_zero, (std::vector<int64_t>{1, 2, 3}));
+  EXPECT_EQ(resumed, (std::vector<int64_t>{4})) << "epoch 3 of a program that counts from 0";
 }
 
 TEST_F(AgentTest, TooManyMeasurementsEndTheTrialWithAReason) {
@@ -514,7 +522,7 @@ class AgentWorld {
             agent_.OnStartFailed(key, "no such program", now_);
           } else {
             processes_[key] = true;
-            agent_.OnStarted(key, 1, now_);
+            agent_.OnStarted(key, 1, false, now_);
           }
         } else if (const auto* signal = std::get_if<SignalTree>(&output)) {
           if (signal->kill && processes_.count(signal->key) != 0) dying_.insert(signal->key);

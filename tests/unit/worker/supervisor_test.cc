@@ -443,9 +443,9 @@ TEST_P(SupervisorTest, EndlessReportsEndTheTrialWithAReason) {
 
 TEST_P(SupervisorTest, CheckpointsAreResumedFromByTheNextAttemptOnly) {
   Create();
-  Start(Script(1, "echo loss=1; echo saved > $TUNESMITH_CHECKPOINT_DIR/state"));
+  Start(Script(1, "echo epoch=0 loss=1; echo saved > $TUNESMITH_CHECKPOINT_DIR/state"));
   ASSERT_TRUE(RunToEnd(1));
-  auto again = Script(1, "cat $TUNESMITH_RESUME_FROM/state; echo loss=1");
+  auto again = Script(1, "cat $TUNESMITH_RESUME_FROM/state; echo epoch=1 loss=1");
   again->key.id.number = 2;
   again->key.epoch = LeaseEpoch(2);
   again->resume = true;
@@ -455,6 +455,8 @@ TEST_P(SupervisorTest, CheckpointsAreResumedFromByTheNextAttemptOnly) {
   std::string log;
   for (const RecordPtr& record : records_) {
     if (const auto* chunk = std::get_if<LogChunk>(&record->kind)) log += chunk->data;
+    const auto* measured = std::get_if<Measured>(&record->kind);
+    EXPECT_TRUE(measured == nullptr || measured->step == 2) << "the trial counts from 0";
   }
   EXPECT_NE(log.find("saved"), std::string::npos) << log;
   auto foreign = std::make_shared<Assignment>(*again);
