@@ -57,7 +57,7 @@ void Daemon::Start() {
   if (alive()) return;
   ++boots_;
   world_->Log([&] { return machine_.name + " starts"; });
-  model_ = MakeModelWorker();
+  model_ = options_->real_agent ? MakeAgentWorker() : MakeModelWorker();
   tick_at_ = kTimeNever;
   flushing_ = false;
   const auto spool = spool_;

@@ -35,6 +35,7 @@ SimOptions DrawOptions(uint64_t seed) {
   if (coin(0.4)) o.trial_doubles = 0.2;
   if (coin(0.4)) o.trial_start_fails = coin(0.2) ? 0.9 : 0.1;
   if (coin(0.4)) o.trial_ignores_term = 0.3;
+  o.real_agent = coin(0.75);
   return o;
 }
 
@@ -63,6 +64,7 @@ std::string Describe(const SimOptions& o) {
   number("down_max_s", static_cast<double>(o.down_max.ms) / 1000);
   number("disk_full", o.disk_full);
   number("worker_crash_every_s", static_cast<double>(o.worker_crash_every.ms) / 1000);
+  number("real_agent", o.real_agent);
   number("worker_loses_spool", o.worker_loses_spool);
   number("user_action_every_s", static_cast<double>(o.user_action_every.ms) / 1000);
   number("trial_crashes", o.trial_crashes);

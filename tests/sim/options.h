@@ -37,6 +37,7 @@ struct SimOptions {
 
   // --- workers
   Duration worker_crash_every{0};
+  bool real_agent = true;           // the daemon's own decisions; else the plain model
   bool worker_loses_spool = false;  // a machine whose disk is gone; else the spool survives
 
   // --- users

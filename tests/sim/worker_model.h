@@ -63,5 +63,7 @@ class WorkerModel {
 };
 
 std::unique_ptr<WorkerModel> MakeModelWorker();
+// The agent of tunesmith-worker.
+std::unique_ptr<WorkerModel> MakeAgentWorker();
 
 }  // namespace tunesmith::sim

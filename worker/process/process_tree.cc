@@ -170,6 +170,15 @@ void Cgroups::Remove(const std::string& group) {
 
 // --- the forest
 
+ProcessForest::ProcessForest(std::string variable) : variable_(std::move(variable)) {
+  const pid_t self = getpid();
+  const std::vector<ProcessInfo> all = ReadAllProcesses();
+  all_children_are_ours_ =
+      self != 1 && std::none_of(all.begin(), all.end(), [&](const auto& process) {
+        return process.parent == self && process.state != 'Z';
+      });
+}
+
 void ProcessForest::AddLeader(pid_t leader, std::string mark) {
   leaders_[leader] = std::move(mark);
 }
@@ -203,11 +212,26 @@ pid_t ProcessForest::LeaderOf(const ProcessInfo& process, const std::map<pid_t, 
   if (leaders_.count(top->session) != 0) return top->session;
   if (leaders_.count(top->group) != 0) return top->group;
   const std::string mark = ReadEnvironmentOf(top->pid, variable_);
-  if (mark.empty()) return 0;
   for (const auto& [leader, leader_mark] : leaders_) {
     if (leader_mark == mark) return leader;
   }
-  return 0;
+  return all_children_are_ours_ && top->state != 'Z' ? LeaderOfUnmarked(*top, all) : 0;
+}
+
+pid_t ProcessForest::LeaderOfUnmarked(const ProcessInfo& orphan,
+                                      const std::map<pid_t, ProcessInfo>& all) {
+  pid_t only = 0;
+  int candidates = 0;
+  for (const auto& [leader, mark] : leaders_) {
+    const auto info = all.find(leader);
+    // A leader that the walk did not see is newer than the walk.
+    if (info == all.end() || info->second.start_ticks > orphan.start_ticks) continue;
+    only = leader;
+    ++candidates;
+  }
+  if (candidates == 0) kill(orphan.pid, SIGKILL);
+  if (candidates != 1) has_strays_ = true;
+  return candidates == 1 ? only : 0;
 }
 
 void ProcessForest::Refresh() {
@@ -215,6 +239,7 @@ void ProcessForest::Refresh() {
   std::map<pid_t, ProcessInfo> all;
   for (const ProcessInfo& process : ReadAllProcesses()) all[process.pid] = process;
   members_.clear();
+  has_strays_ = false;
   std::map<Identity, pid_t> seen_now;
   for (const auto& [pid, process] : all) {
     const pid_t leader = LeaderOf(process, all, self);

@@ -60,11 +60,13 @@ class Cgroups {
 // Which of the daemon's descendants belong to which leader (the program of an attempt). The daemon
 // is a subreaper: whatever a trial forks stays below the daemon, and an orphan becomes its child.
 // An orphan is told by its session, its process group, its mark in the environment, or by where it
-// was seen before. Not thread-safe.
+// was seen before. One that has shed all of these can only be of a leader that is older than
+// itself: it is taken for that one's where there is one, and killed where there is none. Not
+// thread-safe.
 class ProcessForest {
  public:
   // `variable` = `mark` of a leader stands in the environment of its tree.
-  explicit ProcessForest(std::string variable) : variable_(std::move(variable)) {}
+  explicit ProcessForest(std::string variable);
 
   void AddLeader(pid_t leader, std::string mark);
   void RemoveLeader(pid_t leader);
@@ -72,12 +74,19 @@ class ProcessForest {
   void Refresh();
   // Live processes of the leader's tree, the leader included, as of the last Refresh.
   const std::vector<ProcessInfo>& Members(pid_t leader) const;
+  // Whether there were live orphans that could be of several leaders, or of none.
+  bool has_strays() const { return has_strays_; }
 
  private:
   using Identity = std::pair<pid_t, uint64_t>;
   pid_t LeaderOf(const ProcessInfo& process, const std::map<pid_t, ProcessInfo>& all, pid_t self);
+  pid_t LeaderOfUnmarked(const ProcessInfo& orphan, const std::map<pid_t, ProcessInfo>& all);
 
   std::string variable_;
+  // Whether all children are of trials. Not so for the first process of a container, which adopts
+  // strangers, nor for one that had children before it became the daemon.
+  bool all_children_are_ours_;
+  bool has_strays_ = false;
   std::map<pid_t, std::string> leaders_;
   std::map<Identity, pid_t> seen_;  // leader of every descendant
   std::map<pid_t, std::vector<ProcessInfo>> members_;

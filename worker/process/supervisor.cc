@@ -161,7 +161,10 @@ Status Supervisor::EndLeftovers() {
     if (Cgroups::IsOurs(group)) groups.push_back(group);
   }
   closedir(listing);
-  for (const std::string& group : groups) Cgroups::Kill(group);
+  for (const std::string& group : groups) {
+    leftovers_killed_ += static_cast<int>(Cgroups::Processes(group).size());
+    Cgroups::Kill(group);
+  }
   const std::string mark = options_.instance + "/";
   const auto killed = KillMatching(
       [&](const ProcessInfo& process) {
@@ -176,7 +179,7 @@ Status Supervisor::EndLeftovers() {
       kKillLeftoversMsMax);
   if (!killed.ok())
     return Annotate(killed.status(), "cannot end what an earlier daemon left running");
-  leftovers_killed_ = *killed;
+  leftovers_killed_ += groups.empty() ? *killed : 0;
   for (const std::string& group : groups) Cgroups::Remove(group);
   for (const std::string& file : files) unlink(file.c_str());
   return OkStatus();
@@ -337,14 +340,17 @@ void Supervisor::Run(Time now) {
       agent_->OnLog(trial->key, std::move(chunk->data), chunk->dropped_bytes, now);
     }
   }
-  if (!trials_.empty() && now - forest_at_ >= Milliseconds(kReapOrphansMs)) RefreshForest(now);
+  if ((!trials_.empty() || forest_.has_strays()) &&
+      now - forest_at_ >= Milliseconds(kReapOrphansMs))
+    RefreshForest(now);
   for (Trial* trial : all) {
     if (trial->exited) CheckTree(trial, now);  // may delete it
   }
 }
 
 Time Supervisor::NextDeadline() const {
-  Time deadline = trials_.empty() ? kTimeNever : forest_at_ + Milliseconds(kReapOrphansMs);
+  const bool idle = trials_.empty() && !forest_.has_strays();
+  Time deadline = idle ? kTimeNever : forest_at_ + Milliseconds(kReapOrphansMs);
   for (const auto& [key, trial] : trials_) {
     const bool full = agent_->Full(key);
     if (!full) deadline = std::min(deadline, trial->forwarder.NextDue());
@@ -674,8 +680,9 @@ void Supervisor::Finish(Trial* trial, Time now) {
   end.memory_evidence = MemoryEvidence(end, killed_by_others && trial->oom_suspected);
 
   const AttemptKey key = trial->key;
-  if (trial->told_exit || trial->kill_sent) RefreshForest(now);  // reaps its orphans
   forest_.RemoveLeader(trial->process.pid);
+  // Reaps its orphans, and ends those that only it can have left.
+  if (trial->told_exit || trial->kill_sent || forest_.has_strays()) RefreshForest(now);
   waitpid(trial->process.pid, nullptr, WNOHANG);
   if (!trial->cgroup.empty()) Cgroups::Remove(trial->cgroup);
   unlink((options_.state_dir + "/running/" + KeyText(key)).c_str());
