@@ -264,9 +264,8 @@ void Controller::FinishAttempt(const AttemptRef& ref, uint64_t sequence, const A
   Emit(std::move(event));
   if (requeue) return;
   std::string reason = DescribeExit(exit);
-  if (succeeded) {
+  if (succeeded && exit.reason.empty()) {
     reason = "ended well but never reported " + sweep.spec->search.metric;
-    if (!exit.reason.empty()) reason += ": " + exit.reason;
     if (!sweep.metric_names.empty()) reason += " (it reported " + Join(sweep.metric_names, ", ") + ")";
   }
   EndTrial(sweep, number, TrialState::kFailed, reason);

@@ -23,7 +23,6 @@ constexpr char kMagic[] =
 constexpr size_t kMagicBytes = sizeof kMagic - 1;
 constexpr size_t kHeaderBytes = kMagicBytes + 8 + 4;
 constexpr char kTemporary[] = ".ckpt.tmp";
-constexpr char kReportedFile[] = "reported-epoch";
 
 void AppendLittleEndian(uint64_t value, int bytes, std::string* out) {
   for (int i = 0; i < bytes; ++i) *out += static_cast<char>(value >> (8 * i) & 0xff);
@@ -130,16 +129,6 @@ StatusOr<std::string> ReadCheckpoint(const std::string& directory, const Progres
     return DataLoss(path + " is damaged (its checksum is wrong)");
   }
   return std::string(payload);
-}
-
-void WriteReportedEpoch(const std::string& directory, int64_t epoch) {
-  std::ofstream(directory + "/" + kReportedFile, std::ios::trunc) << epoch << '\n';
-}
-
-int64_t ReadReportedEpoch(const std::string& directory) {
-  int64_t epoch = -1;
-  std::ifstream(directory + "/" + kReportedFile) >> epoch;
-  return epoch;
 }
 
 void PruneCheckpoints(const std::string& directory, size_t keep) {

@@ -33,13 +33,6 @@ Status WriteCheckpoint(const std::string& directory, const Progress& progress,
 // The payload. DATA_LOSS when the file is cut or its checksum is wrong.
 StatusOr<std::string> ReadCheckpoint(const std::string& directory, const Progress& progress);
 
-// Remembers that the scores of `epoch` were handed to the daemon (0: of none yet). Not synced: it
-// need only outlive the process.
-void WriteReportedEpoch(const std::string& directory, int64_t epoch);
-// -1 when nothing was remembered: the checkpoints came from elsewhere, and only reported ones
-// travel.
-int64_t ReadReportedEpoch(const std::string& directory);
-
 // Removes all but the `keep` newest, and temporary files that a killed attempt left.
 void PruneCheckpoints(const std::string& directory, size_t keep);
 

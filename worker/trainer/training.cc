@@ -230,9 +230,6 @@ class Training {
                    {"accuracy", scores_.accuracy},
                    {"train_loss", scores_.train_loss}},
                   checkpoint);
-    if (!trial_.checkpoint_dir().empty()) {
-      WriteReportedEpoch(trial_.checkpoint_dir(), progress_.epoch);
-    }
     if (trial_.attached()) {
       // Not in the form of a report: the daemon may look for those in the log too.
       std::printf("epoch %lld of %lld: loss %.4f, accuracy %.4f\n",
@@ -296,9 +293,6 @@ class Training {
 
   Status Resume() {
     const std::string from = trial_.resume_from();
-    if (!trial_.checkpoint_dir().empty() && from.empty()) {
-      WriteReportedEpoch(trial_.checkpoint_dir(), 0);
-    }
     if (from.empty()) return OkStatus();
     for (const Progress& progress : ListCheckpoints(from)) {
       const auto payload = ReadCheckpoint(from, progress);
@@ -308,11 +302,9 @@ class Training {
       }
       TS_RETURN_IF_ERROR(LoadCheckpoint(*payload, CheckpointName(progress)));
       Say("resumed from " + CheckpointName(progress));
-      const int64_t reported = ReadReportedEpoch(from);
-      // The attempt before was killed between its checkpoint and its report.
-      if (progress.batch == 0 && reported >= 0 && reported < progress.epoch) {
-        Report("");
-      }
+      // Said again, since nobody here can know whether it arrived: the attempt before may have been
+      // killed between its checkpoint and its report, or its machine lost with the report unsent.
+      if (progress.epoch > 0) Report("");
       return OkStatus();
     }
     Say("no checkpoint to resume from in " + from + "; starting from the beginning");

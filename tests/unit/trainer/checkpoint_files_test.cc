@@ -82,12 +82,5 @@ TEST_F(CheckpointFilesTest, AFolderThatIsNotThereIsAnErrorWithItsPath) {
   EXPECT_THAT(Message(status), HasSubstr(directory_ + "/none"));
 }
 
-TEST_F(CheckpointFilesTest, TheReportedEpochIsRemembered) {
-  EXPECT_EQ(ReadReportedEpoch(directory_), -1);
-  WriteReportedEpoch(directory_, 12);
-  WriteReportedEpoch(directory_, 3);
-  EXPECT_EQ(ReadReportedEpoch(directory_), 3);
-}
-
 }  // namespace
 }  // namespace tunesmith::trainer

@@ -194,7 +194,7 @@ TEST_F(TrainerProcessTest, EveryEpochIsReportedWithItsCheckpointAndTwoAreKept) {
                     HasSubstr("\"checkpoint\":\"epoch-4.ckpt\"")));
   EXPECT_THAT(run.Out(), Not(HasSubstr("epoch=")));
   EXPECT_EQ(Names(first_),
-            (std::set<std::string>{"epoch-3.ckpt", "epoch-4.ckpt", "reported-epoch"}));
+            (std::set<std::string>{"epoch-3.ckpt", "epoch-4.ckpt"}));
 }
 
 TEST_F(TrainerProcessTest, ARunThatWasKilledAndResumedGivesTheSameNumbers) {
@@ -218,7 +218,7 @@ TEST_F(TrainerProcessTest, ARunThatWasKilledAndResumedGivesTheSameNumbers) {
                   {{"TUNESMITH_CHECKPOINT_DIR", second_}, {"TUNESMITH_RESUME_FROM", second_}});
   EXPECT_EQ(last.Wait(), 0) << last.Err();
   EXPECT_THAT(last.Lines(), HasSubstr("resumed from epoch-"));
-  EXPECT_GE(last.Reports().begin()->first, 5);
+  EXPECT_GE(last.Reports().begin()->first, 4);  // the one that it resumed from, said again
 
   std::map<int, std::string> pieced = killed.Reports();
   for (const TrainerRun* run : {&left, &last}) {
@@ -235,25 +235,19 @@ TEST_F(TrainerProcessTest, ADamagedCheckpointFallsBackToTheOneBefore) {
                    {{"TUNESMITH_CHECKPOINT_DIR", second_}, {"TUNESMITH_RESUME_FROM", first_}});
   EXPECT_EQ(again.Wait(), 0) << again.Err();
   EXPECT_THAT(again.Lines(), AllOf(HasSubstr("epoch-6.ckpt is cut"), HasSubstr("epoch-5.ckpt")));
-  EXPECT_EQ(again.Reports().size(), 1u);
+  EXPECT_EQ(again.Reports().size(), 2u);
+  EXPECT_EQ(again.Reports()[5], whole.Reports()[5]);
   EXPECT_EQ(again.Reports()[6], whole.Reports()[6]);
 }
 
-TEST_F(TrainerProcessTest, ACheckpointThatWasNeverReportedIsReportedOnResume) {
+TEST_F(TrainerProcessTest, WhatItResumesFromIsReportedAgainAlsoWhenNothingIsLeftToTrain) {
   TrainerRun whole(directory_, kLively, {{"TUNESMITH_CHECKPOINT_DIR", first_}});
   ASSERT_EQ(whole.Wait(), 0) << whole.Err();
-  const auto resume = [&] {
-    TrainerRun run(directory_, kLively,
+  TrainerRun again(directory_, kLively,
                    {{"TUNESMITH_CHECKPOINT_DIR", first_}, {"TUNESMITH_RESUME_FROM", first_}});
-    EXPECT_EQ(run.Wait(), 0) << run.Err();
-    return run.Reports();
-  };
-  EXPECT_TRUE(resume().empty());  // reported, and nothing is left to train
-  std::ofstream(first_ + "/reported-epoch") << 5;
-  EXPECT_EQ(resume()[6], whole.Reports()[6]);
-  EXPECT_TRUE(resume().empty());
-  fs::remove(first_ + "/reported-epoch");  // as on another machine, where only reported ones arrive
-  EXPECT_TRUE(resume().empty());
+  EXPECT_EQ(again.Wait(), 0) << again.Err();
+  EXPECT_EQ(again.Reports().size(), 1u);
+  EXPECT_EQ(again.Reports()[6], whole.Reports()[6]);
 }
 
 TEST_F(TrainerProcessTest, ACheckpointOfAnotherModelIsRefused) {
