@@ -193,7 +193,8 @@ TEST(LineParserTest, DeepJsonAndGarbageDoNoHarm) {
       Show(parser->Parse("{\"loss\":" + std::string(50'000, '[') + std::string(50'000, ']') + "}")),
       "");
   Rng rng(7);
-  const std::string alphabet("{}[]\":,=eE+-.0123456789nainfloss \t\r\x1b\xff\xc3\x00", 44);
+  constexpr char kBytes[] = "{}[]\":,=eE+-.0123456789nainfloss \t\r\x1b\xff\xc3\x00";
+  const std::string alphabet(kBytes, sizeof kBytes - 1);
   for (int i = 0; i < 20'000; ++i) {
     std::string line;
     for (uint64_t n = rng.Below(60); n > 0; --n) line += alphabet[rng.Below(alphabet.size())];
