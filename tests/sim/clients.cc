@@ -124,7 +124,10 @@ void Operator::Act() {
   const Operation operations[] = {Operation::kPause, Operation::kPause,  Operation::kResume, Operation::kResume,
                                   Operation::kPause, Operation::kResume, Operation::kStop,   Operation::kDelete,
                                   Operation::kForceDelete};
-  controller_->Call(ControlSweep{*sweep, operations[world_->rng().Below(std::size(operations))]}, ignore);
+  const Operation operation = operations[world_->rng().Below(std::size(operations))];
+  controller_->Call(ControlSweep{*sweep, operation}, [this, operation, id = *sweep](std::optional<Reply> reply) {
+    if (operation == Operation::kForceDelete && reply && reply->status.ok()) deleted_.insert(id);
+  });
 }
 
 void Operator::Repeat(const Command& command) {

@@ -28,6 +28,8 @@ class Operator {
   // All sweeps were created and nothing is left to say.
   bool done() const { return to_create_ == 0 && to_heal_ == 0; }
   const std::set<SweepId>& created() const { return created_; }
+  // Sweeps whose forced deletion was answered: they must be gone in the end.
+  const std::set<SweepId>& deleted() const { return deleted_; }
   void set_on_created(std::function<void(SweepId, const SweepSpec&)> f) { on_created_ = std::move(f); }
 
  private:
@@ -41,6 +43,7 @@ class Operator {
   ControllerNode* controller_;
   std::vector<std::string> workers_;
   std::set<SweepId> created_;
+  std::set<SweepId> deleted_;
   std::function<void(SweepId, const SweepSpec&)> on_created_;
   int to_create_ = 0;
   int to_heal_ = 0;

@@ -228,7 +228,7 @@ void ControllerNode::RunSearcher(SweepId sweep) {
       if (!suggestion.exhausted) strand.searcher->Add(request->trial, suggestion.point);
       // A model takes its time; what comes meanwhile waits.
       strand.running = true;
-      Later(Milliseconds(world_->rng().IntInclusive(1, 30)), [this, sweep, trial = request->trial,
+      Later(world_->Between(Milliseconds(1), options_->suggestion_max), [this, sweep, trial = request->trial,
                                                              suggestion = std::move(suggestion)]() mutable {
         Post(SuggestionReady{sweep, trial, std::move(suggestion)});
         RunSearcher(sweep);

@@ -140,9 +140,23 @@ void Daemon::Pump() {
       flushing_ = false;
       if (!session_) return;
       auto records = model_->TakeRecords(kRecordsPerMessageMax);
-      if (!records.empty()) network_->SendUp(session_, std::move(records));
+      if (!records.empty()) SendRecords(records);
     });
   }
+}
+
+void Daemon::SendRecords(const std::vector<WorkerRecord>& records) {
+  network_->SendUp(session_, records);
+  if (world_->Chance(options_->worker_repeats)) network_->SendUp(session_, records);
+  if (!world_->Chance(options_->worker_lies)) return;
+  // What a controller must see through: the right attempt under a wrong lease, with values that nobody reported.
+  std::vector<WorkerRecord> forged = records;
+  for (WorkerRecord& record : forged) {
+    record.ref.epoch.value += world_->Chance(0.5) ? 1 : -1;
+    record.sequence += 1000;
+    for (NamedMetric& metric : record.metrics) metric.value = -1e9;
+  }
+  network_->SendUp(session_, std::move(forged));
 }
 
 void Daemon::CheckDevices(const SendAssign& assign) {

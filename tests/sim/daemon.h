@@ -57,6 +57,7 @@ class Daemon : public StreamClient {
   void Connect();
   void Heartbeat(SessionId session);
   void Pump();
+  void SendRecords(const std::vector<WorkerRecord>& records);
   void Do(const Spawn& spawn);
   void Do(const Signal& signal);
   void Do(const Store& store);

@@ -28,6 +28,9 @@ SimOptions DrawOptions(uint64_t seed) {
   o.disk_full = coin(0.3);
   if (coin(0.5)) o.worker_crash_every = seconds(20, 120);
   o.worker_loses_spool = coin(0.3);
+  if (coin(0.4)) o.suggestion_max = Seconds(5);
+  if (coin(0.4)) o.worker_repeats = 0.1;
+  if (coin(0.4)) o.worker_lies = 0.05;
   if (coin(0.7)) o.user_action_every = seconds(5, 40);
   if (coin(0.5)) o.trial_crashes = 0.2;
   if (coin(0.4)) o.trial_hangs = 0.1;
@@ -66,6 +69,9 @@ std::string Describe(const SimOptions& o) {
   number("worker_crash_every_s", static_cast<double>(o.worker_crash_every.ms) / 1000);
   number("real_agent", o.real_agent);
   number("worker_loses_spool", o.worker_loses_spool);
+  number("worker_repeats", o.worker_repeats);
+  number("worker_lies", o.worker_lies);
+  number("suggestion_max_ms", static_cast<double>(o.suggestion_max.ms));
   number("user_action_every_s", static_cast<double>(o.user_action_every.ms) / 1000);
   number("trial_crashes", o.trial_crashes);
   number("trial_hangs", o.trial_hangs);

@@ -34,11 +34,14 @@ struct SimOptions {
   bool crash_in_release = true;
   Duration down_max{40'000};    // two leases
   bool disk_full = false;       // some commits fail
+  Duration suggestion_max{30};  // how long a model thinks
 
   // --- workers
   Duration worker_crash_every{0};
   bool real_agent = true;           // the daemon's own decisions; else the plain model
   bool worker_loses_spool = false;  // a machine whose disk is gone; else the spool survives
+  double worker_repeats = 0;        // of its messages with records, once more
+  double worker_lies = 0;           // sends records of an older attempt, or with a forged epoch
 
   // --- users
   Duration user_action_every{0};    // pause, resume, stop, delete, stop a trial, drain, undrain

@@ -146,6 +146,9 @@ class Simulation {
         if (!IsTerminal(trial.state)) world_.Fail("a trial of an ended sweep has not ended");
       }
     }
+    for (const SweepId id : operator_.deleted()) {
+      if (controller.state().FindSweep(id) != nullptr) world_.Fail("a sweep is there whose deletion was answered");
+    }
     for (const auto& [id, worker] : controller.live_workers()) {
       if (!worker.attempts.empty() || worker.cpus_used != 0) world_.Fail("a place is still taken though nothing runs");
       for (const double used : worker.device_used) {
