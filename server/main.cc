@@ -1,5 +1,6 @@
 // tunesmith-server: the controller. Wiring only.
 #include <fcntl.h>
+#include <grpc/support/log.h>
 #include <grpcpp/security/server_credentials.h>
 #include <signal.h>
 #include <sys/file.h>
@@ -34,6 +35,9 @@ namespace {
 
 constexpr int kExitFailure = 1;        // could not start
 constexpr int kExitJournalFailed = 70;  // EX_SOFTWARE: what is in memory is not on disk, so memory must go
+
+// What the library says of itself, which our own errors say in better words.
+void LogOfGrpc(gpr_log_func_args* args) { Log(LogLevel::kDebug, "grpc", {{"text", args->message}}); }
 
 Time Now() {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
@@ -185,10 +189,10 @@ int Main(int argc, char** argv) {
     if (getppid() != parent) return 0;
   }
   InitLog("tunesmith-server", options.log_level);
+  gpr_set_log_function(LogOfGrpc);
   SignalThread signals;
   const Status status = Serve(options, &signals);
   if (status.ok()) return 0;
-  Log(LogLevel::kError, "cannot_serve", {{"error", Message(status)}});
   std::fprintf(stderr, "tunesmith-server: %s\n", Message(status).c_str());
   return kExitFailure;
 }

@@ -59,8 +59,8 @@ Status RpcServer::Start(const std::string& address, std::shared_ptr<grpc::Server
   server_ = builder.BuildAndStart();
   if (server_ == nullptr || port_ == 0) {
     return FailedPrecondition("cannot listen on " + address +
-                              ": the address is taken (by another controller?) or not one of this machine; choose "
-                              "another with --listen HOST:PORT");
+                              ": the address is taken (by another controller?), it is not one of this machine, or "
+                              "the TLS files do not hold what they should");
   }
   SetHealth(false);
   return OkStatus();
