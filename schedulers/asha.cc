@@ -17,7 +17,6 @@
 namespace tunesmith {
 namespace {
 
-constexpr int64_t kMaxTDefault = 100;           // Ray Tune's
 constexpr int64_t kMaxTMax = int64_t{1} << 53;  // steps are compared as doubles
 constexpr uint64_t kStreamBracket = 0x627261636b6574;
 
@@ -285,7 +284,7 @@ std::vector<std::vector<double>> PlaceRungs(const SchedulerOptions& o, Problems*
 
 std::unique_ptr<Scheduler> MakeAsha(const SchedulerOptions& options, Problems* problems) {
   SchedulerOptions filled = options;
-  if (filled.max_t == 0) filled.max_t = kMaxTDefault;
+  if (filled.max_t == 0) filled.max_t = kAshaMaxTDefault;
   const size_t before = problems->size();
   CheckOptions(filled, problems);
   if (problems->size() > before) return nullptr;

@@ -91,8 +91,10 @@ std::optional<int> ParseCommandLine(int argc, char** argv, ServerOptions* option
                                                   {"info", LogLevel::kInfo},
                                                   {"warning", LogLevel::kWarning},
                                                   {"error", LogLevel::kError}};
-  app.add_option("--log-level", options->log_level, "debug, info (default), warning or error")
-      ->transform(CLI::CheckedTransformer(levels).description(""));
+  std::string level = "info";
+  app.add_option("--log-level", level, "debug, info, warning or error")
+      ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
+      ->capture_default_str();
   app.add_option("--lease-ms", options->lease_ms, "a worker not heard of for so long has lost its trials")
       ->capture_default_str();
   app.add_option("--searcher-threads", options->searcher_threads, "threads for searchers")->capture_default_str();
@@ -101,6 +103,7 @@ std::optional<int> ParseCommandLine(int argc, char** argv, ServerOptions* option
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kUsageExitCode;
   }
+  options->log_level = levels.at(level);
   if (const Status status = CheckOptions(*options); !status.ok()) {
     std::fprintf(stderr, "tunesmith-server: %s\n", Message(status).c_str());
     return kUsageExitCode;
