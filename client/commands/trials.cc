@@ -266,10 +266,6 @@ int LogsCommand(const Settings& settings, const LogsFlags& flags) {
   const auto stream = (*connection)->client().ReadLogs(request);
   v1::ReadLogsResponse response;
   while (!out.broken() && stream->Read(&response)) {
-    if (response.dropped_bytes() > 0 && !settings.quiet) {
-      out.Flush();
-      Say("[" + std::to_string(response.dropped_bytes()) + " bytes are not kept here]");
-    }
     out.Write(response.data());
     // Whoever follows wants to see it now.
     out.Flush();

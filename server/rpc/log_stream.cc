@@ -89,11 +89,10 @@ void LogStream::ReadChunk() {
   StatusOr<LogChunk> chunk = edge_->logs()->Read(*attempt_, *offset_, kStreamChunkBytes);
   if (!chunk.ok()) return Close(chunk.status(), "LOG_UNREADABLE");
   offset_ = chunk->next_offset;
-  if (!chunk->data.empty() || chunk->dropped_bytes > 0) {
+  if (!chunk->data.empty()) {
     v1::ReadLogsResponse message;
     message.set_attempt(attempt_->number);
     message.set_data(std::move(chunk->data));
-    message.set_dropped_bytes(chunk->dropped_bytes);
     if (!outbox().Push(std::move(message))) return;
   }
   if (!chunk->at_end) {

@@ -1,4 +1,5 @@
-// What trials print, as files: <folder>/<sweep>/<trial>-<attempt>.log, the newest part of each.
+// What trials print, as files: <folder>/<sweep>/<trial>-<attempt>.log. Where the daemon left something out, a line in the
+// file says how many bytes; a file grows to about kForwardedLogBytesMax.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +13,6 @@ namespace tunesmith {
 struct LogChunk {
   std::string data;
   int64_t next_offset = 0;     // give it to the next Read
-  int64_t dropped_bytes = 0;   // not kept, before this chunk
   bool at_end = false;         // nothing more at the moment
 };
 
