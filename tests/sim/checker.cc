@@ -59,7 +59,10 @@ void Checker::Check(const Measured& event) {
     if (!found) world_->Fail("a measurement of " + name + " was changed");
   }
   // Decision for decision as a controller that never crashed.
-  if (trial.state != TrialState::kRunning) return;
+  if (trial.state != TrialState::kRunning) {
+    if (event.verdict != Verdict{}) world_->Fail("a verdict on " + name + ", which is being stopped already");
+    return;
+  }
   TrialReport report{event.attempt.trial.number, event.step, std::nullopt};
   for (const SlotValue& metric : event.metrics) {
     if (sweep.schedule_slot && metric.slot == *sweep.schedule_slot) report.value = metric.value;
@@ -80,6 +83,7 @@ void Checker::Check(const Event& event) {
   if (const auto* measured = std::get_if<Measured>(&event)) Check(*measured);
   if (const auto* ended = std::get_if<AttemptEnded>(&event)) {
     if (ended->sequence == 0) fenced_.insert(ended->attempt);
+    ended_in_batch_.insert(ended->attempt);
   }
   if (const auto* leased = std::get_if<AttemptLeased>(&event)) {
     if (!(leased->epoch >= durable_.next_epoch())) world_->Fail("an epoch was given twice: " + EventText(event));
@@ -87,6 +91,7 @@ void Checker::Check(const Event& event) {
 }
 
 void Checker::OnDurable(const std::vector<Event>& events) {
+  ended_in_batch_.clear();
   for (const Event& event : events) {
     world_->Log([&] { return "  = " + EventText(event); });
     Check(event);
@@ -130,6 +135,22 @@ void Checker::CheckRecorded(const AttemptId& attempt, uint64_t up_to) {
     }
   }
   checked = std::max(checked, up_to);
+}
+
+void Checker::OnWelcomeReleased(const SendWelcome& welcome) {
+  for (const AttemptAnswer& answer : welcome.attempts) {
+    const Trial* trial = durable_.FindTrial(answer.ref.attempt.trial);
+    const Attempt* live = trial == nullptr ? nullptr : trial->LiveAttempt();
+    const bool leased = live != nullptr && live->epoch == answer.ref.epoch;
+    const bool stopping = leased && trial->state == TrialState::kStopping;
+    using Kind = AttemptAnswer::Kind;
+    const Kind expected = !leased ? Kind::kForget : stopping ? Kind::kKill : Kind::kAdopt;
+    // A later command of the same batch may have stopped it meanwhile: the stop follows.
+    if (answer.kind == expected || (answer.kind == Kind::kAdopt && stopping)) continue;
+    // Or ended it: what the daemon then sends is stale.
+    if (!leased && answer.kind != Kind::kForget && ended_in_batch_.count(answer.ref.attempt) != 0) continue;
+    world_->Fail("a daemon that came back got the wrong answer for " + NameOf(answer.ref.attempt));
+  }
 }
 
 void Checker::OnAckReleased(const SendAck& ack) {

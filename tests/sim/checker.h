@@ -33,6 +33,7 @@ class Checker {
   void OnEnd(const std::vector<Event>& events, const Controller& controller);
 
   // Effects that leave the controller.
+  void OnWelcomeReleased(const SendWelcome& welcome);
   void OnAckReleased(const SendAck& ack);
   void OnVerdictReleased(const SendVerdict& verdict);
   // A client was told that its report is recorded.
@@ -54,6 +55,7 @@ class Checker {
   std::map<AttemptId, std::set<uint64_t>> recorded_;
   std::map<AttemptId, uint64_t> checked_;                 // acknowledged and found
   std::set<AttemptId> fenced_;                            // lost by the controller's own decision
+  std::set<AttemptId> ended_in_batch_;                    // by the newest commit
   std::map<std::pair<SessionId, AttemptRef>, uint64_t> acked_in_session_;
 };
 

@@ -215,6 +215,8 @@ void AskClient::Next() {
 void AskClient::Vanish() {
   ++life_;
   world_->Log([&] { return "client " + name_ + " vanishes"; });
+  // What it held is then nobody's until the lease runs out.
+  if (world_->Chance(0.4)) name_ += "'";
   Later(world_->Between(Seconds(1), Seconds(60)), [this] { Ask(); });
 }
 

@@ -179,6 +179,7 @@ void ControllerNode::Deliver(Effect effect) {
   std::visit(
       [this](auto& e) {
         using E = std::decay_t<decltype(e)>;
+        if constexpr (std::is_same_v<E, SendWelcome>) checker_->OnWelcomeReleased(e);
         if constexpr (std::is_same_v<E, SendAck>) checker_->OnAckReleased(e);
         if constexpr (std::is_same_v<E, SendVerdict>) checker_->OnVerdictReleased(e);
         if constexpr (kForSession<E>) {
@@ -203,6 +204,13 @@ void ControllerNode::ToSearcher(SweepId sweep, Effect effect) {
   if (!strand.running) RunSearcher(sweep);
 }
 
+void ControllerNode::Announce(Strand* strand, uint32_t trial, const Point& point) {
+  if (!strand->announced.insert(trial).second) {
+    return world_->Fail("trial " + std::to_string(trial) + " is announced to its searcher twice");
+  }
+  strand->searcher->Add(trial, point);
+}
+
 void ControllerNode::RunSearcher(SweepId sweep) {
   const auto it = strands_.find(sweep);
   if (it == strands_.end()) return;
@@ -218,14 +226,14 @@ void ControllerNode::RunSearcher(SweepId sweep) {
     } else if (strand.searcher == nullptr) {
       return world_->Fail("a searcher is used before it is started");
     } else if (const auto* announce = std::get_if<AnnounceTrial>(&effect)) {
-      strand.searcher->Add(announce->trial, announce->point);
+      Announce(&strand, announce->trial, announce->point);
     } else if (const auto* observe = std::get_if<ObserveTrial>(&effect)) {
       strand.searcher->Observe(observe->observation);
     } else if (const auto* forget = std::get_if<ForgetTrial>(&effect)) {
       strand.searcher->Forget(forget->trial);
     } else if (const auto* request = std::get_if<RequestSuggestion>(&effect)) {
       Suggestion suggestion = strand.searcher->Suggest(request->trial);
-      if (!suggestion.exhausted) strand.searcher->Add(request->trial, suggestion.point);
+      if (!suggestion.exhausted) Announce(&strand, request->trial, suggestion.point);
       // A model takes its time; what comes meanwhile waits.
       strand.running = true;
       Later(world_->Between(Milliseconds(1), options_->suggestion_max), [this, sweep, trial = request->trial,

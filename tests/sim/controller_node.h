@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "server/core/controller.h"
@@ -44,6 +45,12 @@ class ControllerNode {
   size_t unanswered() const { return answers_.size(); }
 
  private:
+  struct Strand {
+    std::unique_ptr<Searcher> searcher;
+    std::deque<Effect> queue;
+    bool running = false;
+    std::set<uint32_t> announced;
+  };
   enum class Death : uint8_t { kNone, kBeforeAppend, kInAppend, kInRelease, kDiskFull };
 
   void Later(Duration delay, std::function<void()> action);  // unless the process has died meanwhile
@@ -56,12 +63,7 @@ class ControllerNode {
   void Deliver(Effect effect);
   void ToSearcher(SweepId sweep, Effect effect);
   void RunSearcher(SweepId sweep);
-
-  struct Strand {
-    std::unique_ptr<Searcher> searcher;
-    std::deque<Effect> queue;
-    bool running = false;
-  };
+  void Announce(Strand* strand, uint32_t trial, const Point& point);
 
   World* world_;
   const SimOptions* options_;

@@ -249,10 +249,11 @@ TEST_F(AsksTest, LeasesGetANewTermAfterARestart) {
   const AttemptRef ref = Ask(id, "c", 1, 5'000).asked[0];
   now_ = now_ + Seconds(60);  // the controller was away
   Restart();
-  Post(Tick{});
-  EXPECT_TRUE(Tell(ref, 1, 0.5).status.ok());
-  Advance(Seconds(5));
-  EXPECT_EQ(TrialOf(id, 0).state, TrialState::kPending);
+  Advance(Milliseconds(4'999));
+  EXPECT_EQ(TrialOf(id, 0).state, TrialState::kRunning);
+  EXPECT_EQ(RefOf(id, 0), ref);
+  Advance(Milliseconds(1));
+  EXPECT_EQ(TrialOf(id, 0).state, TrialState::kPending) << "the client is not waited for for ever";
 }
 
 }  // namespace
