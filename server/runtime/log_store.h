@@ -1,5 +1,5 @@
-// What trials print, as files: <folder>/<sweep>/<trial>-<attempt>.log. Where the daemon left something out, a line in the
-// file says how many bytes; a file grows to about kForwardedLogBytesMax.
+// What trials print, as files: <folder>/<sweep>/<trial>-<attempt>.log. Where the daemon left something out, a line in
+// the file says how many bytes; a file grows to about kForwardedLogBytesMax.
 #pragma once
 
 #include <cstdint>

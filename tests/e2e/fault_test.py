@@ -119,26 +119,26 @@ class Misbehaviour(harness.TestCase):
             self.assertFalse(trial.HasField("best_value"))
         self.assertFalse(self.sweep("bad").HasField("best_trial"))
 
-    def test_a_hundred_thousand_lines_a_second(self):
+    def test_reports_as_fast_as_a_program_can_print_are_all_kept(self):
         trial = self.run_script("""
-for i in range(1, 300001):
+for i in range(1, 50001):
     print("epoch=%d loss=%f" % (i, 1.0 / i))
 """)[0]
-        self.assertEqual(trial.last_step, 300000, trial.state_reason)
-        self.assertEqual(trial.measurements, 300000)
+        self.assertEqual(trial.last_step, 50000, trial.state_reason)
+        self.assertEqual(trial.measurements, 50000)
 
-    def test_gigabytes_on_stdout_do_not_fill_the_disk(self):
+    def test_a_flood_on_stdout_does_not_fill_the_disk(self):
         trial = self.run_script("""
 import sys
 chunk = "x" * 1000 + "\\n"
-for i in range(1000000):
+for i in range(200000):
     sys.stdout.write(chunk)
 print("epoch=1 loss=0.5")
 """)[0]
         s = self.stubs()
         self.assertEqual(trial.state, s.types.Trial.COMPLETED, trial.state_reason)
         size = sum(os.path.getsize(os.path.join(root, f)) for root, _, files in os.walk(self.folder) for f in files)
-        self.assertLess(size, 200 << 20)
+        self.assertLess(size, 100 << 20)
 
     def test_a_binary_stream_without_line_ends(self):
         trial = self.run_script("""
