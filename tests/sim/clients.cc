@@ -99,9 +99,9 @@ void Operator::Create(int number) {
 }
 
 void Operator::ActLater() {
-  if (options_->user_action_every.ms == 0 || healing_) return;
+  if (options_->user_action_every.ms == 0 || resting_) return;
   world_->After(world_->Draw(options_->user_action_every), [this] {
-    if (healing_) return;
+    if (resting_) return;
     Act();
     ActLater();
   });
@@ -139,7 +139,6 @@ void Operator::Repeat(const Command& command) {
 }
 
 void Operator::Heal() {
-  healing_ = true;
   for (const std::string& worker : workers_) Repeat(DrainWorker{worker, false, false});
   for (const SweepId sweep : created_) Repeat(ControlSweep{sweep, ControlSweep::Operation::kResume});
 }

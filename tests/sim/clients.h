@@ -23,6 +23,8 @@ class Operator {
 
   // Creates the sweeps over the first third of the run, each until it is answered.
   void Start(std::vector<std::string> workers);
+  // Interferes no more.
+  void Rest() { resting_ = true; }
   // Ends what it has begun: resumes and takes drained workers back, until that is answered.
   void Heal();
   // All sweeps were created and nothing is left to say.
@@ -47,7 +49,7 @@ class Operator {
   std::function<void(SweepId, const SweepSpec&)> on_created_;
   int to_create_ = 0;
   int to_heal_ = 0;
-  bool healing_ = false;
+  bool resting_ = false;
 };
 
 // A notebook: asks, reports, completes; tries again when no answer comes; may vanish with all that it holds.

@@ -92,6 +92,7 @@ class Simulation {
     world_.Log([] { return std::string("--- faults end"); });
     healed_ = true;
     options_.reply_lost = options_.request_lost = options_.trial_start_fails = 0;
+    operator_.Rest();
     controller_.StopFaults();
     network_.Heal();
     // What was restarting comes back by itself; wait for the last one, then undo what users did.
