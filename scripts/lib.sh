@@ -28,11 +28,24 @@ Install the counterparts of the packages in $* by hand, then build with:
   apt-get install --no-install-recommends $(echo $missing)"
     as_root=(sudo)
   fi
-  say "installing $(echo "$missing" | wc -l) Debian packages: $(echo $missing)"
-  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 update
+  say "installing $(echo "$missing" | wc -l) Debian packages and what they need: $(echo $missing)"
+  local apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300)
   # shellcheck disable=SC2086  # the list is split on purpose
-  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 \
-    install --no-install-recommends $missing
+  quietly "${apt[@]}" update && quietly "${apt[@]}" install --no-install-recommends $missing ||
+    fail "apt-get failed; its words are above"
+}
+
+# Runs a command and shows what it says only if it fails.
+quietly() {
+  local log
+  log=$(mktemp)
+  if "$@" >"$log" 2>&1; then
+    rm -f "$log"
+  else
+    cat "$log" >&2
+    rm -f "$log"
+    return 1
+  fi
 }
 
 # build PRESET [cmake options]: configures and builds build/PRESET, using every core.
@@ -40,7 +53,6 @@ build() {
   local preset=$1
   shift
   say "building build/$preset"
-  cmake --preset "$preset" "$@" >"build-$preset.log" 2>&1 || { cat "build-$preset.log"; fail "cmake failed"; }
-  rm -f "build-$preset.log"
+  quietly cmake --preset "$preset" "$@" || fail "cmake failed; its words are above"
   cmake --build --preset "$preset"
 }
