@@ -91,7 +91,8 @@ class WatchLoop {
 
   void Wait() {
     int64_t until_ms = SteadyMs() + kClockMs;
-    if (dirty_) until_ms = std::min(until_ms, painted_ms_ + kFrameMs);
+    // Only the table is painted; lines are written as they come.
+    if (dirty_ && live_table_ && live_.ready()) until_ms = std::min(until_ms, painted_ms_ + kFrameMs);
     if (reconnect_at_ms_ > 0) until_ms = std::min(until_ms, reconnect_at_ms_);
     if (request_.timeout_ms > 0) until_ms = std::min(until_ms, start_ms_ + request_.timeout_ms);
     pollfd fds[2] = {{signals_.fd(), POLLIN, 0},

@@ -79,6 +79,18 @@ class WithServer(harness.TestCase):
         self.assertIn("best", out.lower())
         self.assertNotIn("\x1b", out)
 
+    def test_watching_without_a_terminal_sleeps_while_nothing_happens(self):
+        self.start_server()
+        self.start_worker()
+        self.cli("submit", self.write_sweep(trials=1, parameters={
+            "x": {"uniform": [0, 1]}, "epochs": {"constant": 2}, "pause": {"constant": 3.0}}))
+        before, begin = os.times(), time.monotonic()
+        self.cli("watch", "toy")
+        after, wall = os.times(), time.monotonic() - begin
+        cpu = after.children_user + after.children_system - before.children_user - before.children_system
+        self.assertGreater(wall, 3)
+        self.assertLess(cpu, wall / 3, "a watcher that polls takes a whole core")
+
     def test_stop_pause_resume_and_rm(self):
         s_started = self.start_server()
         self.assertTrue(s_started.alive())
