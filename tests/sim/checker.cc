@@ -79,11 +79,11 @@ void Checker::Check(const Event& event) {
     const Trial* trial = durable_.FindTrial(*touched);
     if (trial == nullptr) return world_->Fail("an event of an unknown trial: " + EventText(event));
     if (IsTerminal(trial->state)) return world_->Fail("a terminal trial changed: " + EventText(event));
+    changed_in_commit_.insert(*touched);
   }
   if (const auto* measured = std::get_if<Measured>(&event)) Check(*measured);
   if (const auto* ended = std::get_if<AttemptEnded>(&event)) {
     if (ended->sequence == 0) fenced_.insert(ended->attempt);
-    ended_in_batch_.insert(ended->attempt);
   }
   if (const auto* leased = std::get_if<AttemptLeased>(&event)) {
     if (!(leased->epoch >= durable_.next_epoch())) world_->Fail("an epoch was given twice: " + EventText(event));
@@ -91,7 +91,7 @@ void Checker::Check(const Event& event) {
 }
 
 void Checker::OnDurable(const std::vector<Event>& events) {
-  ended_in_batch_.clear();
+  changed_in_commit_.clear();
   for (const Event& event : events) {
     world_->Log([&] { return "  = " + EventText(event); });
     Check(event);
@@ -104,7 +104,10 @@ void Checker::OnDurable(const std::vector<Event>& events) {
 
 void Checker::OnRecovered(const std::vector<Event>& events, const Controller& controller) {
   if (events.size() < durable_events_) return world_->Fail("durable events were lost");
-  // A commit that had reached the disk though nobody was told.
+  // A commit that had reached the disk though nobody was told: the whole of it, or nothing.
+  const size_t found = events.size() - durable_events_;
+  if (found != 0 && found != dying_commit_) return world_->Fail("half a commit was recovered");
+  dying_commit_ = 0;
   OnDurable({events.begin() + static_cast<ptrdiff_t>(durable_events_), events.end()});
   OnBatch(controller, true);
 }
@@ -145,10 +148,8 @@ void Checker::OnWelcomeReleased(const SendWelcome& welcome) {
     const bool stopping = leased && trial->state == TrialState::kStopping;
     using Kind = AttemptAnswer::Kind;
     const Kind expected = !leased ? Kind::kForget : stopping ? Kind::kKill : Kind::kAdopt;
-    // A later command of the same batch may have stopped it meanwhile: the stop follows.
-    if (answer.kind == expected || (answer.kind == Kind::kAdopt && stopping)) continue;
-    // Or ended it: what the daemon then sends is stale.
-    if (!leased && answer.kind != Kind::kForget && ended_in_batch_.count(answer.ref.attempt) != 0) continue;
+    // A later command of the same commit may have stopped or ended it: that follows.
+    if (answer.kind == expected || changed_in_commit_.count(answer.ref.attempt.trial) != 0) continue;
     world_->Fail("a daemon that came back got the wrong answer for " + NameOf(answer.ref.attempt));
   }
 }

@@ -25,6 +25,8 @@ class Checker {
 
   // Events became durable, in this order. Checked against the state before each.
   void OnDurable(const std::vector<Event>& events);
+  // The controller dies while it commits so many events.
+  void OnDying(size_t events) { dying_commit_ = events; }
   // The controller was recovered from `events`, the whole journal.
   void OnRecovered(const std::vector<Event>& events, const Controller& controller);
   // After every batch, once its events are durable. Without events only the invariants are looked at.
@@ -55,7 +57,8 @@ class Checker {
   std::map<AttemptId, std::set<uint64_t>> recorded_;
   std::map<AttemptId, uint64_t> checked_;                 // acknowledged and found
   std::set<AttemptId> fenced_;                            // lost by the controller's own decision
-  std::set<AttemptId> ended_in_batch_;                    // by the newest commit
+  std::set<TrialId> changed_in_commit_;                   // the newest one
+  size_t dying_commit_ = 0;
   std::map<std::pair<SessionId, AttemptRef>, uint64_t> acked_in_session_;
 };
 

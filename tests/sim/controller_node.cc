@@ -95,7 +95,10 @@ void ControllerNode::CommitBatch() {
   if (death == Death::kInAppend) disk_.DieAtAppend(0);
   if (death == Death::kDiskFull) disk_.FailAtAppend(0);
   const Status status = journal_->Append(output_.events);
-  if (!status.ok()) return Crash(tail_);
+  if (!status.ok()) {
+    checker_->OnDying(output_.events.size());
+    return Crash(tail_);
+  }
   checker_->OnDurable(output_.events);
   checker_->OnBatch(*controller_, !output_.events.empty());
   if (!world_->failure().empty()) return;
@@ -228,8 +231,10 @@ void ControllerNode::RunSearcher(SweepId sweep) {
     } else if (const auto* announce = std::get_if<AnnounceTrial>(&effect)) {
       Announce(&strand, announce->trial, announce->point);
     } else if (const auto* observe = std::get_if<ObserveTrial>(&effect)) {
+      if (strand.announced.count(observe->observation.trial) == 0) return world_->Fail("an unknown trial is observed");
       strand.searcher->Observe(observe->observation);
     } else if (const auto* forget = std::get_if<ForgetTrial>(&effect)) {
+      if (strand.announced.count(forget->trial) == 0) return world_->Fail("an unknown trial is forgotten");
       strand.searcher->Forget(forget->trial);
     } else if (const auto* request = std::get_if<RequestSuggestion>(&effect)) {
       Suggestion suggestion = strand.searcher->Suggest(request->trial);
