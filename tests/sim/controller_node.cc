@@ -90,7 +90,9 @@ void ControllerNode::BeginBatch() {
 }
 
 void ControllerNode::CommitBatch() {
-  const Death death = std::exchange(death_, Death::kNone);
+  // Most commits are small: death prefers those with something to lose.
+  const bool waits = output_.events.size() < 2 && death_ != Death::kNone && world_->Chance(0.8);
+  const Death death = waits ? Death::kNone : std::exchange(death_, Death::kNone);
   if (death == Death::kBeforeAppend) return Crash(MemoryDisk::Tail::kLose);
   if (death == Death::kInAppend) disk_.DieAtAppend(0);
   if (death == Death::kDiskFull) disk_.FailAtAppend(0);
