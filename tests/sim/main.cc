@@ -3,6 +3,7 @@
 //   tunesmith-sim --from 1 --count 200     seeds 1 to 200
 //   tunesmith-sim --file seeds.txt         the seeds listed there (a number a line, # begins a comment)
 //   tunesmith-sim --seed 17 --log          one seed, once, with its full log
+#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -15,6 +16,13 @@
 
 namespace tunesmith::sim {
 namespace {
+
+// For the one message of a run that a failed check of the core ends.
+volatile uint64_t running_seed = 0;
+
+void SayWhichSeed(int) {
+  std::fprintf(stderr, "aborted in seed %llu\n", static_cast<unsigned long long>(running_seed));
+}
 
 int Usage() {
   std::fprintf(stderr, "usage: tunesmith-sim [--from N --count N] [--file SEEDS] [--seed N [--log]]\n");
@@ -37,6 +45,7 @@ bool ReadSeeds(const std::string& path, std::vector<uint64_t>* seeds) {
 
 // True if the seed holds.
 bool RunTwice(uint64_t seed, uint64_t* steps, int64_t* virtual_ms) {
+  running_seed = seed;
   const SimOptions options = DrawOptions(seed);
   const SimResult first = RunSimulation(options, false);
   *steps += first.steps;
@@ -53,6 +62,7 @@ bool RunTwice(uint64_t seed, uint64_t* steps, int64_t* virtual_ms) {
 }
 
 int Main(int argc, char** argv) {
+  std::signal(SIGABRT, SayWhichSeed);
   uint64_t from = 1;
   uint64_t count = 0;
   bool log = false;
