@@ -15,6 +15,7 @@ namespace tunesmith {
 namespace {
 
 constexpr int64_t kDayMs = 86'400'000;
+constexpr int32_t kRetriesMax = 200;  // of one trial; the controller counts them in a byte
 
 std::string Index(const std::string& field, size_t i) {
   return field + "[" + std::to_string(i) + "]";
@@ -157,8 +158,8 @@ class Validator {
     NotNegative("budget.wall", b.wall_ms);
     NotNegative("budget.failures", b.failures);
     NotNegative("budget.max_parallel", b.max_parallel);
-    NotNegative("retry.failed", spec_.retry.failed);
-    NotNegative("retry.lost", spec_.retry.lost);
+    CheckRetries("retry.failed", spec_.retry.failed);
+    CheckRetries("retry.lost", spec_.retry.lost);
     NotNegative("stop.grace", spec_.stop_grace_ms);
     if (spec_.stop_grace_ms > kDayMs) {
       Add("stop.grace", DurationText(spec_.stop_grace_ms) + " is more than a day",
@@ -168,6 +169,14 @@ class Validator {
 
   void NotNegative(const std::string& field, int64_t value) {
     if (value < 0) Add(field, std::to_string(value) + " is negative", "use 0 or more");
+  }
+
+  void CheckRetries(const std::string& field, int32_t value) {
+    NotNegative(field, value);
+    if (value > kRetriesMax) {
+      Add(field, std::to_string(value) + " is more than " + std::to_string(kRetriesMax),
+          "use 0 to 10; what fails that often fails again");
+    }
   }
 
   void CheckResources() {

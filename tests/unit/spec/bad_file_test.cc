@@ -82,6 +82,8 @@ constexpr Bad kBad[] = {
     {"a list for an object", "resources: [1]\n",
      "f:5: resources: here stands a list of 1, not an object (write \"key: value\" lines; the keys "
      "are gpus, gpus_optional, cpus)"},
+    {"more retries than can be counted", "retry: {lost: 300}\n",
+     "f:5: retry.lost: 300 is more than 200 (use 0 to 10; what fails that often fails again)"},
     {"a wrong time span", "stop: {grace: soon}\n",
      "f:5: stop.grace: here stands the text \"soon\", not a time span (write 60s, 30m, 8h or "
      "1h30m)"},
