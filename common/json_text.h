@@ -1,11 +1,9 @@
 // Writing JSON where pulling in a JSON library would be too dear: the hot journal path and headers. Reading JSON is
-// always nlohmann_json's job, but for the one fixed form that this file writes (ParseMetricsJson).
+// always nlohmann_json's job.
 #pragma once
 
-#include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace tunesmith {
 
@@ -21,10 +19,5 @@ struct NamedValue {
   double value = 0;
   friend bool operator==(const NamedValue&, const NamedValue&) = default;
 };
-
-// {"loss":0.42,"accuracy":0.91}, in the given order.
-std::string MetricsToJson(const std::vector<NamedValue>& metrics);
-// Reads back what MetricsToJson wrote; nullopt for anything else.
-std::optional<std::vector<NamedValue>> MetricsFromJson(std::string_view text);
 
 }  // namespace tunesmith
