@@ -6,6 +6,7 @@
 #include "common/text.h"
 #include "search/grid_searcher.h"
 #include "search/random_searcher.h"
+#include "search/sobol/sobol_searcher.h"
 #include "search/tpe/tpe_searcher.h"
 
 namespace tunesmith {
@@ -48,12 +49,24 @@ bool OptionReader::Done() {
   return good_;
 }
 
-std::vector<std::string> SearcherTypes() { return {"tpe", "random", "grid"}; }
+bool RefuseGrid(const std::string& type, const Space& space, Problems* problems) {
+  bool good = true;
+  for (const Parameter& p : space.parameters()) {
+    if (p.distribution != Distribution::kGrid) continue;
+    problems->push_back({"parameters." + p.name + ".grid", type + " chooses values itself and does not run a grid",
+                         "use choice, or set the search type to grid or random"});
+    good = false;
+  }
+  return good;
+}
+
+std::vector<std::string> SearcherTypes() { return {"tpe", "random", "sobol", "grid"}; }
 
 std::unique_ptr<Searcher> MakeSearcher(const SearcherOptions& options, const Space& space,
                                        Problems* problems) {
   if (options.type == "tpe") return MakeTpeSearcher(options, space, problems);
   if (options.type == "random") return MakeRandomSearcher(options, space, problems);
+  if (options.type == "sobol") return MakeSobolSearcher(options, space, problems);
   if (options.type == "grid") return MakeGridSearcher(options, space, problems);
   const std::string closest = ClosestWord(options.type, SearcherTypes());
   problems->push_back({"search.type", "there is no searcher \"" + options.type + "\"",

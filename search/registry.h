@@ -12,7 +12,11 @@ namespace tunesmith {
 
 // Third label of Rng::ForLabels({seed, trial, stream}), so that no two uses of a seed share
 // numbers.
-constexpr uint64_t kStreamRandom = 0x52414e44, kStreamTpe = 0x545045, kStreamReservoir = 0x52455356;
+constexpr uint64_t kStreamRandom = 0x52414e44, kStreamTpe = 0x545045, kStreamReservoir = 0x52455356,
+                   kStreamSobol = 0x534f424f;
+
+// Whether the space has no `grid` parameters, for searchers that do not run them; each is a problem.
+bool RefuseGrid(const std::string& type, const Space& space, Problems* problems);
 
 // Reads the options of a searcher one by one and refuses what nobody asked for.
 class OptionReader {

@@ -15,10 +15,21 @@ constexpr std::array<std::string_view, 13> kNames = {
     "constant", "choice",   "grid",       "uniform",     "quniform", "loguniform", "qloguniform",
     "randint",  "qrandint", "lograndint", "qlograndint", "normal",   "qnormal"};
 
-// exp(uniform[ln lo, ln hi)), kept inside [lo, hi] whatever the rounding.
-double LogUniform(double lo, double hi, Rng* rng) {
-  const double x = PortableExp(rng->Uniform(PortableLog(lo), PortableLog(hi)));
-  return std::clamp(x, lo, hi);
+// At the share u of [lo, hi).
+double Between(double lo, double hi, double u) {
+  if (!(lo < hi)) return lo;
+  const double x = lo + (hi - lo) * u;
+  return x < hi ? x : std::nextafter(hi, lo);
+}
+
+// At the share u of exp(uniform[ln lo, ln hi)), kept inside [lo, hi] whatever the rounding.
+double LogBetween(double lo, double hi, double u) {
+  return std::clamp(PortableExp(Between(PortableLog(lo), PortableLog(hi), u)), lo, hi);
+}
+
+// Index of one of `count` equally likely things.
+uint64_t Share(uint64_t count, double u) {
+  return std::min(static_cast<uint64_t>(u * static_cast<double>(count)), count - 1);
 }
 
 // Whether `multiple`, a quotient by a step, is a whole number up to rounding; a user's 0.1 * 3 is a
@@ -100,36 +111,53 @@ bool Space::Active(size_t i, const Point& point) const {
 
 Value Space::SampleParameter(size_t i, Rng* rng) const {
   const Parameter& p = parameters_[i];
-  const Values& v = values_[i];
   switch (p.distribution) {
     case Distribution::kConstant:
       return p.options[0];
     case Distribution::kChoice:
     case Distribution::kGrid:
-      return p.options[rng->Below(p.options.size())];
-    case Distribution::kUniform:
-      return rng->Uniform(p.lo, p.hi);
-    case Distribution::kQUniform:
-      return Quantise(i, rng->Uniform(p.lo, p.hi));
-    case Distribution::kLogUniform:
-      return std::min(LogUniform(p.lo, p.hi, rng), std::nextafter(p.hi, p.lo));
-    case Distribution::kQLogUniform:
-      return Quantise(i, LogUniform(p.lo, p.hi, rng));
     case Distribution::kRandInt:
-      return v.first + static_cast<int64_t>(rng->Below(v.count));
     case Distribution::kQRandInt:
-      return ValueAt(i, rng->Below(v.count));
-    case Distribution::kLogRandInt:
-      return std::min(Floor(LogUniform(p.lo, p.hi, rng)), static_cast<int64_t>(p.hi) - 1);
-    case Distribution::kQLogRandInt: {
-      const double x = LogUniform(p.lo, p.hi, rng);
-      if (p.q == 1) return std::min(Floor(x), static_cast<int64_t>(p.hi) - 1);
-      return static_cast<int64_t>(Quantise(i, x));
-    }
+      return ValueAt(i, rng->Below(values_[i].count));  // exactly even, however many there are
     case Distribution::kNormal:
       return p.mean + p.sd * rng->Normal();
     case Distribution::kQNormal:
       return Quantise(i, p.mean + p.sd * rng->Normal());
+    default:
+      return ValueAtQuantile(i, rng->Uniform());
+  }
+}
+
+Value Space::ValueAtQuantile(size_t i, double u) const {
+  const Parameter& p = parameters_[i];
+  switch (p.distribution) {
+    case Distribution::kConstant:
+    case Distribution::kChoice:
+    case Distribution::kGrid:
+    case Distribution::kRandInt:
+    case Distribution::kQRandInt:
+      return ValueAt(i, Share(values_[i].count, u));
+    case Distribution::kUniform:
+      return Between(p.lo, p.hi, u);
+    case Distribution::kQUniform:
+      return Quantise(i, Between(p.lo, p.hi, u));
+    case Distribution::kLogUniform:
+      return std::min(LogBetween(p.lo, p.hi, u), std::nextafter(p.hi, p.lo));
+    case Distribution::kQLogUniform:
+      return Quantise(i, LogBetween(p.lo, p.hi, u));
+    case Distribution::kLogRandInt:
+      return std::min(Floor(LogBetween(p.lo, p.hi, u)), static_cast<int64_t>(p.hi) - 1);
+    case Distribution::kQLogRandInt: {
+      const double x = LogBetween(p.lo, p.hi, u);
+      if (p.q == 1) return std::min(Floor(x), static_cast<int64_t>(p.hi) - 1);
+      return static_cast<int64_t>(Quantise(i, x));
+    }
+    case Distribution::kNormal:
+    case Distribution::kQNormal: {
+      // Half a step inwards: the ends are infinitely far.
+      const double x = p.mean + p.sd * NormalQuantile(std::clamp(u + 0x1p-54, 0x1p-54, 1 - 0x1p-53));
+      return p.distribution == Distribution::kQNormal ? Quantise(i, x) : x;
+    }
   }
   return Value();
 }

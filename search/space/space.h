@@ -85,6 +85,8 @@ class Space {
   // One draw from the prior, parents first.
   Point Sample(Rng* rng) const;
   Value SampleParameter(size_t i, Rng* rng) const;
+  // The value below which the share u of the draws of parameter i falls, u in [0, 1); options count in their order.
+  Value ValueAtQuantile(size_t i, double u) const;
 
   // The values that parameter i can take when it is active, in order, if there are finitely many (2^53 at most).
   // Normal ones have no end. A quantised value is the decimal number that a person would write (0.3, not 0.1 * 3).

@@ -122,15 +122,8 @@ std::unique_ptr<Searcher> MakeTpeSearcher(const SearcherOptions& options, const 
   OptionReader reader(options, problems);
   const int64_t startup = reader.Integer("startup_trials", 1, 100'000, 10);
   const int64_t candidates = reader.Integer("candidates", 1, 10'000, 24);
-  bool good = reader.Done();
-  for (const Parameter& p : space.parameters()) {
-    if (p.distribution != Distribution::kGrid) continue;
-    problems->push_back({"parameters." + p.name + ".grid",
-                         "tpe learns which values are good and does not run a grid",
-                         "use choice, or set the search type to grid or random"});
-    good = false;
-  }
-  if (!good) return nullptr;
+  const bool known = reader.Done();
+  if (!RefuseGrid(options.type, space, problems) || !known) return nullptr;
   return std::make_unique<TpeSearcher>(options, space, static_cast<size_t>(startup),
                                        static_cast<size_t>(candidates));
 }
