@@ -2,6 +2,7 @@
 
 #include <string>
 #include <unordered_map>
+#include <utility>
 
 #include "search/registry.h"
 #include "search/seen_points.h"
@@ -11,8 +12,11 @@ namespace {
 
 class GridSearcher final : public Searcher {
  public:
-  explicit GridSearcher(const Space& space)
-      : space_(space), points_(space_, {}), no_draws_(0), next_(points_.First(&no_draws_)) {}
+  explicit GridSearcher(const Space& space) : space_(space), points_(space_, {}), no_draws_(0) {
+    auto first = points_.First(&no_draws_);
+    at_end_ = !first;
+    if (first) next_ = std::move(*first);
+  }
 
   void Add(uint32_t trial, const Point& point) override {
     seen_.Add(trial, point);

@@ -65,4 +65,17 @@ Point SobolSample(const Space& space, uint64_t seed, uint32_t index) {
   return point;
 }
 
+std::optional<Point> FeasibleSobol::At(uint32_t n) {
+  if (space_.constraints().empty()) return SobolSample(space_, seed_, n);
+  constexpr uint32_t kPointsMax = 4'096;
+  constexpr uint32_t kSkipped = 100;  // for each point
+  if (n >= kPointsMax) return std::nullopt;
+  const uint32_t end = 1'000 + kSkipped * n;
+  for (; found_.size() <= n && next_ < end; ++next_) {
+    if (space_.Feasible(SobolSample(space_, seed_, next_))) found_.push_back(next_);
+  }
+  if (found_.size() <= n || found_[n] >= end) return std::nullopt;
+  return SobolSample(space_, seed_, found_[n]);
+}
+
 }  // namespace tunesmith

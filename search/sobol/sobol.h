@@ -4,6 +4,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <vector>
 
 #include "search/space/space.h"
 
@@ -23,5 +25,22 @@ double SobolCoordinate(uint64_t seed, uint32_t index, size_t dim);
 // The point `index` of the sequence, mapped through the declared distributions: parameter i has dimension i whatever is
 // active, so that a branch of the tree is filled evenly too.
 Point SobolSample(const Space& space, uint64_t seed, uint32_t index);
+
+// The points of SobolSample that meet the space's constraints, in order. Not thread-safe.
+class FeasibleSobol {
+ public:
+  // `space` must outlive it.
+  FeasibleSobol(const Space& space, uint64_t seed) : space_(space), seed_(seed) {}
+
+  // Number n of them, whatever was asked before. Without constraints SobolSample(space, seed, n). nullopt where it
+  // would take long to find: n is large, or hardly any point meets the constraints.
+  std::optional<Point> At(uint32_t n);
+
+ private:
+  const Space& space_;
+  const uint64_t seed_;
+  std::vector<uint32_t> found_;  // their indices
+  uint32_t next_ = 0;            // the first index that was not looked at
+};
 
 }  // namespace tunesmith

@@ -13,7 +13,11 @@ namespace {
 class SobolSearcher final : public Searcher {
  public:
   SobolSearcher(const SearcherOptions& options, const Space& space)
-      : space_(space), points_(space_, {}), seed_(options.seed), cardinality_(space_.Cardinality()) {}
+      : space_(space),
+        points_(space_, {}),
+        sequence_(space_, options.seed),
+        seed_(options.seed),
+        cardinality_(space_.Cardinality()) {}
 
   void Add(uint32_t trial, const Point& point) override { seen_.Add(trial, point); }
   void Observe(const Observation& observation) override { seen_.Finish(observation.trial); }
@@ -21,9 +25,9 @@ class SobolSearcher final : public Searcher {
 
   Suggestion Suggest(uint32_t trial) override {
     if (cardinality_ && seen_.distinct() >= *cardinality_) return {.exhausted = true, .point = {}};
-    Point point = SobolSample(space_, seed_, trial);
-    if (!seen_.Contains(point)) {
-      return {.point = std::move(point), .origin = {.kind = Origin::Kind::kStart}};
+    auto point = sequence_.At(trial);
+    if (point && !seen_.Contains(*point)) {
+      return {.point = std::move(*point), .origin = {.kind = Origin::Kind::kStart}};
     }
     Rng rng = Rng::ForLabels({seed_, trial, kStreamSobol});
     auto free = DrawUnseen(points_, seen_, &rng);
@@ -34,6 +38,7 @@ class SobolSearcher final : public Searcher {
  private:
   const Space space_;
   const Enumeration points_;
+  FeasibleSobol sequence_;
   const uint64_t seed_;
   const std::optional<uint64_t> cardinality_;
   SeenPoints seen_;

@@ -5,6 +5,7 @@
 #include <numeric>
 #include <set>
 
+#include "search/space/enumeration.h"
 #include "search/space/space.h"
 
 namespace tunesmith {
@@ -13,6 +14,7 @@ namespace {
 constexpr uint64_t kTooMany = (1ULL << 53U) + 1;  // sticky: anything above 2^53
 constexpr uint64_t kWebLeavesMax =
     100'000;  // a web of conditions is counted by trying parents' values
+constexpr uint64_t kCountedMax = 100'000;  // under constraints points are counted one by one
 
 uint64_t Times(uint64_t a, uint64_t b) {
   if (a == 0 || b == 0) return 0;
@@ -75,6 +77,24 @@ uint64_t Space::CountWeb(const std::vector<size_t>& component) const {
 }
 
 std::optional<uint64_t> Space::Cardinality() const {
+  const auto all = CountAll();
+  if (constraints_.empty() || !all) return all;
+  return *all <= kCountedMax ? CountFeasible() : std::nullopt;
+}
+
+std::optional<uint64_t> Space::CountFeasible() const {
+  Rng no_draws(0);
+  const Enumeration points(*this, {});
+  auto point = points.First(&no_draws);
+  uint64_t count = 0;
+  while (point) {
+    ++count;
+    if (!points.Next(&no_draws, &*point)) break;
+  }
+  return count;
+}
+
+std::optional<uint64_t> Space::CountAll() const {
   std::vector<size_t> root(size());
   std::iota(root.begin(), root.end(), size_t{0});
   const auto find = [&](size_t i) {

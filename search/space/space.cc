@@ -162,14 +162,6 @@ Value Space::ValueAtQuantile(size_t i, double u) const {
   return Value();
 }
 
-Point Space::Sample(Rng* rng) const {
-  Point point(size());
-  for (const size_t i : order_) {
-    if (Active(i, point)) point[i] = SampleParameter(i, rng);
-  }
-  return point;
-}
-
 Space::Values Space::MakeValues(const Parameter& p) {
   Values v;
   if (HasOptions(p.distribution)) {
@@ -320,6 +312,11 @@ bool Space::Contains(const Point& point, std::string* why_not) const {
     }
     return false;
   }
+  for (const Constraint& constraint : constraints_) {
+    if (constraint.Holds(point)) continue;
+    if (why_not != nullptr) *why_not = "the constraint \"" + constraint.text() + "\" is not met";
+    return false;
+  }
   return true;
 }
 
@@ -372,11 +369,24 @@ std::optional<Point> Space::Complete(const std::vector<std::pair<std::string, Va
     }
   }
   if (problems->size() > before) return std::nullopt;
+  for (const Constraint& c : constraints_) {
+    const bool given_whole =
+        std::all_of(c.parameters().begin(), c.parameters().end(), [&](size_t i) { return IsActive(wanted[i]); });
+    if (!given_whole || c.Holds(wanted)) continue;
+    problems->push_back({parameters_[c.parameters()[0]].name,
+                         "the constraint \"" + c.text() + "\" is not met",
+                         "change the values, or leave one of them out"});
+  }
+  if (problems->size() > before) return std::nullopt;
   // The values of parents that were not given are drawn until what was given is active.
   constexpr int kTries = 1000;
   Point point;
   for (int attempt = 0; attempt < kTries; ++attempt) {
-    if (TryComplete(wanted, rng, &point)) return point;
+    if (!TryComplete(wanted, rng, &point)) continue;
+    if (Feasible(point) || MeetGiven(wanted, rng, &point)) return point;
+    problems->push_back({"", "no completion was found that meets the constraints",
+                         "give fewer values, or all of them"});
+    return std::nullopt;
   }
   for (const size_t i : order_) {
     if (!IsActive(wanted[i]) || Active(i, point)) continue;

@@ -12,6 +12,7 @@
 #include "common/problem.h"
 #include "common/rng.h"
 #include "common/status.h"
+#include "search/space/constraint.h"
 #include "search/space/value.h"
 
 namespace tunesmith {
@@ -71,7 +72,14 @@ class Space {
   // Checks everything (names, bounds, options, conditions: unknown parent, cycle, a value that the parent can never
   // take) and appends what is wrong to `problems` with fields "parameters.NAME.DISTRIBUTION", "parameters.NAME.when".
   // nullopt if anything was wrong.
-  static std::optional<Space> Create(std::vector<Parameter> parameters, Problems* problems);
+  static std::optional<Space> Create(std::vector<Parameter> parameters, Problems* problems) {
+    return Create(std::move(parameters), {}, problems);
+  }
+  // With constraints (search/space/constraint.h), all of which every point has to meet. Also checks that some point
+  // does: of 100,000 draws and steps of a search, and, in a space that is finite and small, of all. Problems have the
+  // fields "constraints[2]" or "constraints".
+  static std::optional<Space> Create(std::vector<Parameter> parameters, const std::vector<std::string>& constraints,
+                                     Problems* problems);
 
   const std::vector<Parameter>& parameters() const { return parameters_; }
   size_t size() const { return parameters_.size(); }
@@ -82,8 +90,18 @@ class Space {
   // Whether parameter i is active, given the values of its parents in `point`.
   bool Active(size_t i, const Point& point) const;
 
-  // One draw from the prior, parents first.
+  const std::vector<Constraint>& constraints() const { return constraints_; }
+  // Whether the point meets the constraints. Nothing else is checked.
+  bool Feasible(const Point& point) const;
+  // The same for the constraints whose last parameter in SampleOrder() stands at `place`.
+  bool MeetsAt(size_t place, const Point& point) const;
+
+  // One draw from the prior given the constraints, parents first. Where fewer than one in some 1,000 draws meets the
+  // constraints it is only near that distribution; it always meets them.
   Point Sample(Rng* rng) const;
+  // The same where active parameters have the values that they have in `pinned` (which may be empty: none). nullopt if
+  // no such point was found.
+  std::optional<Point> SampleWith(const Point& pinned, Rng* rng) const;
   Value SampleParameter(size_t i, Rng* rng) const;
   // The value below which the share u of the draws of parameter i falls, u in [0, 1); options count in their order.
   Value ValueAtQuantile(size_t i, double u) const;
@@ -100,16 +118,19 @@ class Space {
   double Quantise(size_t i, double x) const;
 
   // Number of distinct points, or nullopt if infinite, above 2^53, or in a web of conditions too dense to count (then
-  // there are more than 10^5). Grid and choice count alike.
+  // there are more than 10^5). Grid and choice count alike. With constraints also nullopt if there are more than 10^5
+  // points without them.
   std::optional<uint64_t> Cardinality() const;
   // Number of cells of the cross product of the `grid` parameters (1 without any; saturates at 2^62).
   uint64_t GridCells() const;
 
-  // Whether the point has exactly the active parameters and each value lies in its set. why_not may be null.
+  // Whether the point has exactly the active parameters, each value lies in its set, and the constraints are met.
+  // why_not may be null.
   bool Contains(const Point& point, std::string* why_not) const;
 
   // Completes a user's partial assignment (by name): given values are checked and brought to the parameter's type (1 to
-  // 1.0), the rest is drawn from the prior so that what was given is active. Fields of the problems are the names.
+  // 1.0), the rest is drawn from the prior so that what was given is active and the constraints are met. Fields of the
+  // problems are the names.
   std::optional<Point> Complete(const std::vector<std::pair<std::string, Value>>& given, Rng* rng,
                                 Problems* problems) const;
 
@@ -126,6 +147,29 @@ class Space {
   static Values MakeValues(const Parameter& parameter);
   double Multiple(size_t i, double k) const;  // k times q
   bool Holds(const Condition& condition, const Point& point) const;
+  // Constraints that have to be looked at together: see feasible.cc.
+  struct Block {
+    std::vector<size_t> constraints;
+    std::vector<size_t> parameters;  // theirs and the parents of those, in sample order
+    Point known;                     // values of these parameters that meet the constraints
+    bool rare = false;               // draws hardly ever do
+  };
+  void AddConstraints(const std::vector<std::string>& texts, Problems* problems);
+  void FindEnding();
+  Block MakeBlock(std::vector<size_t> constraints) const;
+  void MakeBlocks();
+  bool FindKnown(Block* block, bool* every_point) const;
+  bool Meets(const Block& block, const Point& point) const;
+  double Miss(const Block& block, const Point& required, const Point& point) const;
+  Value DrawWith(size_t i, const Point& pinned, Rng* rng) const;
+  void Redraw(const Block& block, size_t changed, const Point& pinned, Rng* rng, Point* point) const;
+  bool DrawBlock(const Block& block, const Point& pinned, int draws, Rng* rng, Point* point) const;
+  bool Repair(const Block& block, const Point& pinned, const Point& required, int steps, Rng* rng, Point* point) const;
+  void Walk(const Block& block, const Point& pinned, Rng* rng, Point* point) const;
+  bool PinnedInVain(const Point& pinned) const;
+  bool MeetGiven(const Point& given, Rng* rng, Point* point) const;
+  std::optional<uint64_t> CountFeasible() const;
+  std::optional<uint64_t> CountAll() const;
   bool TryComplete(const Point& given, Rng* rng, Point* out) const;
   uint64_t CountTree(size_t i, const std::vector<std::vector<size_t>>& children) const;
   uint64_t CountWeb(const std::vector<size_t>& component) const;
@@ -134,6 +178,10 @@ class Space {
   std::vector<size_t> order_;
   std::vector<Values> values_;
   std::vector<std::pair<std::string, size_t>> by_name_;  // sorted
+  std::vector<Constraint> constraints_;
+  std::vector<std::vector<size_t>> ending_;  // by place of the sample order: constraints; empty without any
+  std::vector<Block> blocks_;
+  std::vector<bool> in_block_;  // empty without constraints
 
   friend class SpaceBuilder;
 };

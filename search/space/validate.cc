@@ -48,7 +48,7 @@ class SpaceBuilder {
     space_.parameters_ = std::move(parameters);
   }
 
-  std::optional<Space> Build() {
+  std::optional<Space> Build(const std::vector<std::string>& constraints) {
     const size_t before = problems_->size();
     if (space_.size() > kParametersPerSweepMax) {
       Add("parameters",
@@ -72,6 +72,7 @@ class SpaceBuilder {
       for (size_t i = 0; i < parameters().size(); ++i) CheckConditions(i);
     }
     if (problems_->size() == before) Order();
+    if (problems_->size() == before) space_.AddConstraints(constraints, problems_);
     if (problems_->size() != before) return std::nullopt;
     return std::move(space_);
   }
@@ -525,8 +526,9 @@ class SpaceBuilder {
   Problems* problems_;
 };
 
-std::optional<Space> Space::Create(std::vector<Parameter> parameters, Problems* problems) {
-  return SpaceBuilder(std::move(parameters), problems).Build();
+std::optional<Space> Space::Create(std::vector<Parameter> parameters,
+                                   const std::vector<std::string>& constraints, Problems* problems) {
+  return SpaceBuilder(std::move(parameters), problems).Build(constraints);
 }
 
 }  // namespace tunesmith

@@ -76,17 +76,30 @@ class TpeSearcher final : public Searcher {
     const Parzen above(coding_, groups.above, 1);
     for (int round = 0; round <= kRounds; ++round) {
       std::vector<Codes> candidates(candidates_);
-      Point parents;
-      for (Codes& codes : candidates) {
-        if (round < kRounds) {
-          below.Sample(space_, rng, &codes, &parents);
-        } else {
-          codes = Encode(points_.Sample(rng));
-        }
+      if (round == kRounds) {
+        for (Codes& codes : candidates) codes = Encode(space_.Sample(rng));
+      } else {
+        DrawCandidates(below, rng, &candidates);
       }
+      if (candidates.empty()) continue;
       if (auto point = BestUnseen(candidates, below, above)) return point;
     }
     return std::nullopt;
+  }
+
+  // Fills the candidates by draws from the model that meet the constraints; there may be fewer in
+  // the end.
+  void DrawCandidates(const Parzen& below, Rng* rng, std::vector<Codes>* candidates) const {
+    constexpr size_t kDrawsPerCandidate = 20;
+    Point parents;
+    size_t kept = 0;
+    for (size_t n = 0; kept < candidates->size() && n < kDrawsPerCandidate * candidates->size();
+         ++n) {
+      Codes& codes = (*candidates)[kept];
+      below.Sample(space_, rng, &codes, &parents);
+      if (space_.constraints().empty() || space_.Feasible(Decode(codes))) ++kept;
+    }
+    candidates->resize(kept);
   }
 
   std::optional<Point> BestUnseen(const std::vector<Codes>& candidates, const Parzen& below,
@@ -100,7 +113,7 @@ class TpeSearcher final : public Searcher {
                      [&](size_t a, size_t b) { return good[a] - bad[a] > good[b] - bad[b]; });
     for (const size_t c : order) {
       Point point = Decode(candidates[c]);
-      if (!seen_.Contains(point)) return point;
+      if (!seen_.Contains(point) && space_.Feasible(point)) return point;
     }
     return std::nullopt;
   }

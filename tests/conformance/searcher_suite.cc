@@ -305,6 +305,44 @@ TEST_P(SearcherSuite, ALongChainOfConditionsWorks) {
   EXPECT_EQ(RunTrials(searcher.get(), space, 0, 200).size(), 101u);
 }
 
+TEST_P(SearcherSuite, ConstraintsAreRespected) {
+  Problems problems;
+  const auto space = Space::Create(Mixed().parameters(),
+                                   {"layers * batch <= 300", "momentum < 0.5 or batch > 32",
+                                    "optimizer != 'none' or layers in [1, 2]"},
+                                   &problems);
+  ASSERT_TRUE(space) << problems[0].message;
+  const auto searcher = Create(*space);
+  const auto points = RunTrials(searcher.get(), *space, 0, 150);  // which checks each point
+  EXPECT_EQ(points.size(), 150u);
+  std::set<uint64_t> hashes;
+  for (const Point& p : points) hashes.insert(HashPoint(p));
+  EXPECT_EQ(hashes.size(), points.size());
+}
+
+TEST_P(SearcherSuite, AFiniteSpaceUnderConstraintsIsProposedWhollyOnce) {
+  const std::vector<Parameter> parameters = {Range("a", Distribution::kRandInt, 0, 40),
+                                             Range("b", Distribution::kRandInt, 0, 40),
+                                             Choice("c", {Text("x"), Text("y")})};
+  std::vector<Parameter> more = parameters;  // too many points to be counted
+  more.push_back(Range("d", Distribution::kRandInt, 0, 100));
+  for (const bool counted : {true, false}) {
+    Problems problems;
+    const auto space =
+        counted ? Space::Create(parameters, {"a + b == 7", "c == 'x' or a < b"}, &problems)
+                : Space::Create(more, {"a + b == 7", "c == 'x' or a < b", "d == a"}, &problems);
+    ASSERT_TRUE(space) << problems[0].message;
+    EXPECT_EQ(space->Cardinality().has_value(), counted);
+    const auto searcher = Create(*space);
+    const auto points = RunTrials(searcher.get(), *space, 0, 1000);
+    std::set<uint64_t> hashes;
+    for (const Point& p : points) hashes.insert(HashPoint(p));
+    EXPECT_EQ(hashes.size(), 8u + 4u);
+    EXPECT_EQ(points.size(), 12u);
+    EXPECT_TRUE(searcher->Suggest(12).exhausted);
+  }
+}
+
 TEST_P(SearcherSuite, UnknownOptionsAreRefusedWithASuggestion) {
   SearcherOptions options;
   options.type = GetParam();

@@ -172,5 +172,27 @@ TEST(SobolSearcherTest, RefusesGridParameters) {
   EXPECT_EQ(problems[0].field, "parameters.g.grid");
 }
 
+TEST(SobolTest, UnderConstraintsTheSequenceIsTakenInOrder) {
+  const Space space = Make({Range("a", Distribution::kUniform, 0, 1), Range("b", Distribution::kUniform, 0, 1)},
+                           {"a + b < 0.5"});
+  std::vector<Point> expected;
+  for (uint32_t n = 0; expected.size() < 50; ++n) {
+    const Point point = SobolSample(space, 3, n);
+    if (ValueNumber(point[0]) + ValueNumber(point[1]) < 0.5) expected.push_back(point);
+  }
+  FeasibleSobol forward(space, 3), backward(space, 3);
+  for (uint32_t n = 0; n < 50; ++n) {
+    EXPECT_EQ(forward.At(n), expected[n]) << n;
+    EXPECT_EQ(backward.At(49 - n), expected[49 - n]) << n;
+  }
+  EXPECT_FALSE(forward.At(1'000'000));
+  // One in 50,000: told at once rather than found late, whatever was asked before.
+  const Space rare = Make({Range("a", Distribution::kUniform, 0, 1)}, {"a < 0.00002"});
+  FeasibleSobol late(rare, 3), direct(rare, 3);
+  late.At(4000);
+  for (uint32_t n = 0; n < 4; ++n) EXPECT_EQ(late.At(n), direct.At(n)) << n;
+  EXPECT_FALSE(direct.At(0));
+}
+
 }  // namespace
 }  // namespace tunesmith

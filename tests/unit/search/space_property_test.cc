@@ -55,7 +55,7 @@ TEST(SpacePropertyTest, CardinalityIsTheNumberOfEnumeratedPoints) {
     ++sound;
     const Enumeration points(*space, {});
     std::set<uint64_t> hashes;
-    Point point = points.First(&rng);
+    Point point = *points.First(&rng);
     do {
       std::string why;
       ASSERT_TRUE(space->Contains(point, &why)) << seed << " " << why;

@@ -88,9 +88,9 @@ inline Parameter Garbage(std::string name, Rng* rng) {
 }
 
 // The space, which must be sound.
-inline Space Make(std::vector<Parameter> parameters) {
+inline Space Make(std::vector<Parameter> parameters, const std::vector<std::string>& constraints = {}) {
   Problems problems;
-  auto space = Space::Create(std::move(parameters), &problems);
+  auto space = Space::Create(std::move(parameters), constraints, &problems);
   for (const Problem& p : problems)
     ADD_FAILURE() << p.field << ": " << p.message << " (" << p.hint << ")";
   return space ? std::move(*space) : Space();
