@@ -222,7 +222,7 @@ class TableMaker {
   std::vector<size_t> must_;     // indices of columns that always stay
   std::vector<size_t> params_;
   std::vector<size_t> other_metrics_;
-  std::optional<size_t> curve_, where_, time_, note_;
+  std::optional<size_t> curve_, from_, where_, time_, note_;
 };
 
 void TableMaker::MakeColumns() {
@@ -249,6 +249,10 @@ void TableMaker::MakeColumns() {
   const auto any = [&](const auto& has) {
     return std::any_of(rows_.begin(), rows_.end(), [&](const TrialRow* row) { return has(*row); });
   };
+  if (any([](const TrialRow& row) { return !row.from.empty(); })) {
+    from_ = AddColumn("FROM", false, Column::kDimmed,
+                      [&](const TrialRow& row) { return clean_or_dash(row.from); });
+  }
   if (any([](const TrialRow& row) { return !row.where.empty(); })) {
     where_ = AddColumn("WHERE", false, Column::kDimmed,
                        [&](const TrialRow& row) { return clean_or_dash(row.where); });
@@ -310,6 +314,7 @@ void TableMaker::ChooseColumns() {
     if (!try_show(other_metrics_[i])) break;
   }
   if (where_) try_show(*where_);
+  if (from_) try_show(*from_);
 }
 
 void TableMaker::GrowColumns() {

@@ -42,6 +42,7 @@ struct TrialRow {
   std::string where;               // "lab-01:0"
   std::optional<int64_t> time_ms;  // running time
   std::string note;                // "CUDA out of memory on lab-02:0"
+  std::string from = {};           // where the point came from: "gp", "start", "user"
 };
 
 struct BestView {

@@ -41,7 +41,9 @@ class GridSearcher final : public Searcher {
   Suggestion Suggest(uint32_t) override {
     while (!at_end_ && seen_.Contains(next_)) at_end_ = !points_.Next(&no_draws_, &next_);
     return at_end_ ? Suggestion{.exhausted = true, .point = {}}
-                   : Suggestion{.exhausted = false, .point = next_};
+                   : Suggestion{.exhausted = false,
+                                .point = next_,
+                                .origin = {.kind = Origin::Kind::kGrid}};
   }
 
  private:

@@ -26,7 +26,9 @@ class RandomSearcher final : public Searcher {
     auto point = DrawUnseen(Enumeration(space_, Cell(trial % cells_)), seen_, &rng);
     if (!point && cells_ > 1) point = DrawUnseen(Enumeration(space_, {}), seen_, &rng);
     if (!point) return {.exhausted = true, .point = {}};
-    return {.exhausted = false, .point = std::move(*point)};
+    return {.exhausted = false,
+            .point = std::move(*point),
+            .origin = {.kind = Origin::Kind::kPrior}};
   }
 
  private:

@@ -6,6 +6,7 @@
 #include <limits>
 #include <utility>
 
+#include "client/api/origin.h"
 #include "client/argv.h"
 #include "client/format.h"
 #include "client/json_object.h"
@@ -285,7 +286,8 @@ std::string TrialJson(const v1::Trial& trial) {
   JsonList attempts;
   for (const v1::Attempt& attempt : trial.attempts()) attempts.Raw(AttemptJson(attempt));
   object.Raw("attempts", attempts.Finish()).Integer("bracket", trial.bracket());
-  return object.Bool("from_user", trial.from_user()).Finish();
+  object.Bool("from_user", trial.from_user());
+  return object.Raw("origin", OriginJson(trial)).Finish();
 }
 
 std::string MeasurementJson(const v1::Measurement& measurement) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "client/api/convert.h"
+#include "client/api/origin.h"
 #include "client/format.h"
 #include "client/json_object.h"
 #include "client/output.h"
@@ -240,7 +241,7 @@ std::vector<std::string> TrialDetails(const v1::Sweep& sweep, const v1::Trial& t
   std::vector<std::string> lines;
   AddField("trial", std::to_string(trial.number()) + " of " + sweep.id(), &lines);
   AddField("state", StateText(StateWord(trial.state()), trial.state_reason()), &lines);
-  AddField("point", trial.from_user() ? "from the sweep file" : "from the searcher", &lines);
+  AddField("point", OriginText(sweep, trial), &lines);
   if (trial.has_best_value()) {
     AddField("best",
              GoalText(sweep.spec()) + " " + ShortNumber(trial.best_value(), 8) + " at step " +

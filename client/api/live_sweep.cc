@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "client/api/convert.h"
+#include "client/api/origin.h"
 #include "client/exit_codes.h"
 #include "client/format.h"
 #include "client/json_object.h"
@@ -375,6 +376,7 @@ TrialRow LiveSweep::RowOf(const v1::Trial& trial, const SweepView& view, int64_t
     row.params.push_back(std::move(value));
   }
   row.curve.assign(trial.curve().begin(), trial.curve().end());
+  row.from = OriginWord(trial);
   row.where = WhereOf(trial);
   row.time_ms = ElapsedMs(trial.has_start_time(), trial.start_time(), trial.has_end_time(),
                           trial.end_time(), now_ms);

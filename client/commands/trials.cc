@@ -10,6 +10,7 @@
 
 #include "client/api/connection.h"
 #include "client/api/convert.h"
+#include "client/api/origin.h"
 #include "client/commands/commands.h"
 #include "client/commands/report.h"
 #include "client/exit_codes.h"
@@ -78,7 +79,7 @@ class TrialRecords {
       columns = {{"#", true}, {"state"}, {"step", true}, {"best " + objective_, true}};
       for (const std::string& name : metrics_) columns.push_back({name, true});
       for (const std::string& name : parameters_) columns.push_back({name, true});
-      columns.insert(columns.end(), {{"where"}, {"time", true}, {"reason"}});
+      columns.insert(columns.end(), {{"from"}, {"where"}, {"time", true}, {"reason"}});
       return columns;
     }
     for (const char* name :
@@ -88,7 +89,8 @@ class TrialRecords {
     // Prefixed: a parameter and a metric may have the same name.
     for (const std::string& name : parameters_) columns.push_back({"param." + name});
     for (const std::string& name : metrics_) columns.push_back({"metric." + name});
-    for (const char* name : {"worker", "attempts", "create_time", "start_time", "end_time"})
+    for (const char* name : {"worker", "attempts", "create_time", "start_time", "end_time", "from",
+                             "predicted", "rank", "candidates", "repeat_of"})
       columns.push_back({name});
     return columns;
   }
@@ -105,6 +107,7 @@ class TrialRecords {
     for (const std::string& name : metrics_)
       cells.push_back(MetricCell(trial.last_metrics(), name, false));
     for (const std::string& name : parameters_) cells.push_back(ParameterCell(trial, name, false));
+    cells.push_back(OriginWord(trial));
     cells.push_back(LastWorker(trial));
     const auto elapsed = ElapsedMs(trial.has_start_time(), trial.start_time(), trial.has_end_time(),
                                    trial.end_time(), now_ms_);
@@ -131,6 +134,12 @@ class TrialRecords {
     cells.push_back(TimeText(trial.create_time(), trial.has_create_time()));
     cells.push_back(TimeText(trial.start_time(), trial.has_start_time()));
     cells.push_back(TimeText(trial.end_time(), trial.has_end_time()));
+    const v1::Origin& origin = trial.origin();
+    cells.push_back(OriginWord(trial));
+    cells.push_back(origin.has_predicted() ? DoubleText(origin.predicted()) : "");
+    cells.push_back(origin.rank() > 0 ? std::to_string(origin.rank()) : "");
+    cells.push_back(origin.rank() > 0 ? std::to_string(origin.of()) : "");
+    cells.push_back(origin.has_repeat_of() ? std::to_string(origin.repeat_of()) : "");
     return cells;
   }
 

@@ -46,11 +46,14 @@ class TpeSearcher final : public Searcher {
   Suggestion Suggest(uint32_t trial) override {
     if (cardinality_ && seen_.distinct() >= *cardinality_) return {.exhausted = true, .point = {}};
     Rng rng = Rng::ForLabels({seed_, trial, kStreamTpe});
-    std::optional<Point> point;
-    if (history_.ranked() >= startup_) point = FromModel(&rng);
-    if (!point) point = DrawUnseen(points_, seen_, &rng);
+    if (history_.ranked() >= startup_) {
+      if (auto suggestion = FromModel(&rng)) return std::move(*suggestion);
+    }
+    auto point = DrawUnseen(points_, seen_, &rng);
     if (!point) return {.exhausted = true, .point = {}};
-    return {.exhausted = false, .point = std::move(*point)};
+    return {.exhausted = false,
+            .point = std::move(*point),
+            .origin = {.kind = Origin::Kind::kPrior}};
   }
 
  private:
@@ -69,7 +72,7 @@ class TpeSearcher final : public Searcher {
   }
 
   // The best unseen candidate of a few rounds; nullopt if all were seen.
-  std::optional<Point> FromModel(Rng* rng) const {
+  std::optional<Suggestion> FromModel(Rng* rng) const {
     constexpr int kRounds = 4;
     const Groups groups = history_.Split();
     const Parzen below(coding_, groups.below, groups.below_prior_weight);
@@ -82,7 +85,7 @@ class TpeSearcher final : public Searcher {
         DrawCandidates(below, rng, &candidates);
       }
       if (candidates.empty()) continue;
-      if (auto point = BestUnseen(candidates, below, above)) return point;
+      if (auto suggestion = BestUnseen(candidates, below, above)) return suggestion;
     }
     return std::nullopt;
   }
@@ -102,8 +105,8 @@ class TpeSearcher final : public Searcher {
     candidates->resize(kept);
   }
 
-  std::optional<Point> BestUnseen(const std::vector<Codes>& candidates, const Parzen& below,
-                                  const Parzen& above) const {
+  std::optional<Suggestion> BestUnseen(const std::vector<Codes>& candidates, const Parzen& below,
+                                       const Parzen& above) const {
     std::vector<double> good, bad;
     below.LogDensity(candidates, &good);
     above.LogDensity(candidates, &bad);
@@ -111,9 +114,13 @@ class TpeSearcher final : public Searcher {
     for (size_t c = 0; c < order.size(); ++c) order[c] = c;
     std::stable_sort(order.begin(), order.end(),
                      [&](size_t a, size_t b) { return good[a] - bad[a] > good[b] - bad[b]; });
-    for (const size_t c : order) {
-      Point point = Decode(candidates[c]);
-      if (!seen_.Contains(point) && space_.Feasible(point)) return point;
+    for (size_t rank = 0; rank < order.size(); ++rank) {
+      Point point = Decode(candidates[order[rank]]);
+      if (seen_.Contains(point) || !space_.Feasible(point)) continue;
+      Origin origin{.kind = Origin::Kind::kModel, .judge = Origin::Judge::kTpe};
+      origin.rank = static_cast<uint32_t>(rank) + 1;
+      origin.of = static_cast<uint32_t>(order.size());
+      return Suggestion{.exhausted = false, .point = std::move(point), .origin = origin};
     }
     return std::nullopt;
   }

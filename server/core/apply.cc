@@ -48,6 +48,30 @@ const char* Name(AttemptState state) {
   return "?";
 }
 
+const char* Name(Origin::Kind kind) {
+  switch (kind) {
+    case Origin::Kind::kUnknown: return "unknown";
+    case Origin::Kind::kUser: return "user";
+    case Origin::Kind::kStart: return "start";
+    case Origin::Kind::kPrior: return "prior";
+    case Origin::Kind::kModel: return "model";
+    case Origin::Kind::kGrid: return "grid";
+    case Origin::Kind::kRepeat: return "repeat";
+  }
+  return "?";
+}
+
+const char* Name(Origin::Judge judge) {
+  switch (judge) {
+    case Origin::Judge::kNone: return "none";
+    case Origin::Judge::kTpe: return "tpe";
+    case Origin::Judge::kGp: return "gp";
+    case Origin::Judge::kForest: return "forest";
+    case Origin::Judge::kCmaes: return "cmaes";
+  }
+  return "?";
+}
+
 bool Better(Goal goal, double a, double b) {
   if (std::isnan(a)) return false;
   if (std::isnan(b)) return true;
@@ -197,6 +221,8 @@ struct State::Applier {
     trial.point = e.point;
     trial.bracket = e.bracket;
     trial.from_user = e.from_user;
+    trial.origin = e.origin;
+    trial.repeat_of = e.repeat_of;
     trial.created = e.time;
     ++sweep.counts[static_cast<size_t>(TrialState::kPending)];
     sweep.pending.insert(e.trial.number);
@@ -394,6 +420,10 @@ class Digest {
 void AddTrial(const Trial& trial, Digest* digest) {
   digest->Add(static_cast<uint64_t>(trial.state));
   digest->Add(HashPoint(trial.point));
+  digest->Add(static_cast<uint64_t>(trial.origin.kind) * 256 + static_cast<uint64_t>(trial.origin.judge));
+  digest->Add(trial.origin.predicted);
+  digest->Add(uint64_t{trial.origin.rank} << 32U | trial.origin.of);
+  digest->Add(trial.repeat_of ? uint64_t{*trial.repeat_of} : UINT64_MAX);
   digest->Add(static_cast<uint64_t>(trial.bracket));
   digest->Add(static_cast<uint64_t>(trial.measurements));
   digest->Add(static_cast<uint64_t>(trial.last_step));

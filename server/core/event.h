@@ -46,8 +46,10 @@ struct TrialCreated {
   TrialId trial;
   Point point;
   int32_t bracket = 0;
-  bool from_user = false;
+  bool from_user = false;             // one of the spec's points, or a repeat of one
   Time time;
+  Origin origin = {};                 // why this point
+  std::optional<uint32_t> repeat_of = {};  // the first trial with this point
 };
 
 // A trial got a place: a new attempt with a new epoch.

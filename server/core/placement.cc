@@ -108,7 +108,14 @@ void Controller::CreateUserPoints(const Sweep& sweep) {
     auto point = sweep.space->Complete(points[work.points_used++], &rng, &problems);
     if (!point) continue;  // Validate has refused such specs
     Effect_(AnnounceTrial{sweep.number, number, *point});
-    Emit(TrialCreated{{sweep.number, number}, std::move(*point), sweep.scheduler->BracketFor(number), true, now_});
+    TrialCreated event;
+    event.trial = {sweep.number, number};
+    event.point = std::move(*point);
+    event.bracket = sweep.scheduler->BracketFor(number);
+    event.from_user = true;
+    event.time = now_;
+    event.origin.kind = Origin::Kind::kUser;
+    Emit(std::move(event));
   }
 }
 

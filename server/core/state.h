@@ -38,7 +38,7 @@ struct Attempt {
 // cancelled); running -> pending again when its attempt was lost or is tried once more; any but terminal -> cancelled.
 struct Trial {
   TrialState state = TrialState::kPending;
-  bool from_user = false;
+  bool from_user = false;            // one of the spec's points, or a repeat of one
   bool has_best = false;
   bool has_value = false;            // the last report held the searcher's metric
   uint8_t failures = 0;              // attempts that failed by the program
@@ -57,6 +57,8 @@ struct Trial {
   uint64_t revision = 0;
   Verdict stop_verdict;              // the one that stopped it, if the scheduler did
   Point point;
+  Origin origin;                     // why this point
+  std::optional<uint32_t> repeat_of; // the first trial with this point
   std::vector<SlotValue> last_metrics;
   std::vector<double> curve;         // searcher's metric, at most kCurvePointsMax, thinned evenly
   std::vector<Attempt> attempts;

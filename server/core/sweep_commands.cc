@@ -151,6 +151,7 @@ void Controller::Handle(const SuggestionReady& command) {
   event.point = command.suggestion.point;
   event.bracket = sweep->scheduler->BracketFor(command.trial);
   event.time = now_;
+  event.origin = command.suggestion.origin;
   Emit(std::move(event));
 }
 

@@ -11,6 +11,7 @@
 #include "common/ids.h"
 #include "common/time.h"
 #include "schedulers/scheduler.h"
+#include "search/searcher.h"
 #include "search/space/value.h"
 
 namespace tunesmith {
@@ -35,6 +36,8 @@ constexpr bool IsTerminal(AttemptState s) { return s >= AttemptState::kSucceeded
 const char* Name(SweepState state);    // "active", ...
 const char* Name(TrialState state);    // "pending", ...
 const char* Name(AttemptState state);  // "starting", ...
+const char* Name(Origin::Kind kind);   // "user", "start", "model", ...; "unknown"
+const char* Name(Origin::Judge judge); // "gp", "forest", ...; "none"
 
 // A metric of one measurement: its slot in Sweep::metric_names.
 struct SlotValue {

@@ -142,5 +142,11 @@ std::optional<Action> ActionFromName(std::string_view name) {
 std::optional<Reason> ReasonFromName(std::string_view name) {
   return FromName<Reason>(name, Reason::kReachedMax, ReasonName);
 }
+std::optional<Origin::Kind> OriginKindFromName(std::string_view name) {
+  return FromName<Origin::Kind>(name, Origin::Kind::kRepeat, Name);
+}
+std::optional<Origin::Judge> OriginJudgeFromName(std::string_view name) {
+  return FromName<Origin::Judge>(name, Origin::Judge::kCmaes, Name);
+}
 
 }  // namespace tunesmith

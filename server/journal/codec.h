@@ -29,5 +29,7 @@ std::optional<AttemptState> AttemptStateFromName(std::string_view name);
 const char* ActionName(Action action);
 std::optional<Action> ActionFromName(std::string_view name);
 std::optional<Reason> ReasonFromName(std::string_view name);
+std::optional<Origin::Kind> OriginKindFromName(std::string_view name);
+std::optional<Origin::Judge> OriginJudgeFromName(std::string_view name);
 
 }  // namespace tunesmith

@@ -3,7 +3,7 @@
 
 namespace tunesmith {
 
-constexpr int kSchemaVersion = 1;
+constexpr int kSchemaVersion = 2;
 // Metrics of slots below this have a column each; the others share `more`.
 constexpr int kMetricColumns = 8;
 
@@ -17,9 +17,12 @@ CREATE TABLE IF NOT EXISTS sweep_changed(seq INTEGER PRIMARY KEY, sweep INTEGER,
 CREATE TABLE IF NOT EXISTS sweep_deleted(seq INTEGER PRIMARY KEY, sweep INTEGER, purged INTEGER DEFAULT 0,
   last_epoch INTEGER);
 CREATE TABLE IF NOT EXISTS space_exhausted(seq INTEGER PRIMARY KEY, sweep INTEGER);
--- parameters: a JSON object of the active ones, by name.
+-- parameters: a JSON object of the active ones, by name. origin: why this point; judge, rank, candidates: the model that
+-- chose it, as which of how many; predicted: of the searcher's metric, NULL if the model does not say. repeat_of: the
+-- first trial with this point.
 CREATE TABLE IF NOT EXISTS trial_created(seq INTEGER PRIMARY KEY, sweep INTEGER, trial INTEGER, parameters TEXT,
-  bracket INTEGER, from_user INTEGER, time_ms INTEGER);
+  bracket INTEGER, from_user INTEGER, time_ms INTEGER, origin TEXT, judge TEXT, predicted, rank INTEGER,
+  candidates INTEGER, repeat_of INTEGER);
 CREATE INDEX IF NOT EXISTS trial_created_by_trial ON trial_created(sweep, trial);
 CREATE TABLE IF NOT EXISTS attempt_leased(seq INTEGER PRIMARY KEY, sweep INTEGER, trial INTEGER, attempt INTEGER,
   epoch INTEGER, worker INTEGER, client TEXT, lease_ms INTEGER, cpus INTEGER, gpus REAL, devices TEXT,
@@ -53,7 +56,8 @@ CREATE VIEW IF NOT EXISTS sweeps AS
   WHERE c.sweep NOT IN (SELECT sweep FROM sweep_deleted);
 CREATE VIEW IF NOT EXISTS trials AS
   SELECT c.sweep, s.id AS sweep_id, c.trial, coalesce(e.state, 'live') AS state, e.why AS reason, c.parameters,
-         c.bracket, c.from_user, c.time_ms AS created_ms, e.time_ms AS ended_ms
+         c.bracket, c.from_user, c.time_ms AS created_ms, e.time_ms AS ended_ms, c.origin, c.judge, c.predicted,
+         c.rank, c.candidates, c.repeat_of
   FROM trial_created c JOIN sweep_created s ON s.sweep = c.sweep
   LEFT JOIN trial_ended e ON e.sweep = c.sweep AND e.trial = c.trial;
 CREATE VIEW IF NOT EXISTS attempts AS
@@ -73,6 +77,26 @@ CREATE VIEW IF NOT EXISTS metrics AS
 CREATE VIEW IF NOT EXISTS verdicts AS
   SELECT sweep, trial, attempt, step, action, reason, bracket, milestone AS rung, value, cutoff, rank, peers, time_ms
   FROM measurements WHERE action IS NOT NULL;
+)sql";
+
+// What brings the tables of an older version to the next one, in one transaction; entry i: from version i + 1. The
+// views are made anew by kSchema.
+constexpr const char* kMigrations[kSchemaVersion - 1] = {
+    R"sql(
+ALTER TABLE trial_created ADD COLUMN origin TEXT;
+ALTER TABLE trial_created ADD COLUMN judge TEXT;
+ALTER TABLE trial_created ADD COLUMN predicted;
+ALTER TABLE trial_created ADD COLUMN rank INTEGER;
+ALTER TABLE trial_created ADD COLUMN candidates INTEGER;
+ALTER TABLE trial_created ADD COLUMN repeat_of INTEGER;
+)sql",
+};
+constexpr const char* kDropViews = R"sql(
+DROP VIEW IF EXISTS sweeps;
+DROP VIEW IF EXISTS trials;
+DROP VIEW IF EXISTS attempts;
+DROP VIEW IF EXISTS metrics;
+DROP VIEW IF EXISTS verdicts;
 )sql";
 
 }  // namespace tunesmith

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cmath>
 #include <condition_variable>
 #include <limits>
 #include <map>
@@ -31,7 +32,7 @@ struct Table {
 // In the order of the alternatives of Event.
 constexpr std::array<Table, std::variant_size_v<Event>> kTables = {{
     {"sweep_created", 6},   {"sweep_changed", 6},   {"sweep_deleted", 3},     {"space_exhausted", 1},
-    {"trial_created", 6},   {"attempt_leased", 11}, {"attempt_running", 5},   {"metric_named", 3},
+    {"trial_created", 12},  {"attempt_leased", 11}, {"attempt_running", 5},   {"metric_named", 3},
     {"measurements", 25},   {"trial_stopping", 4},  {"attempt_ended", 14},    {"trial_ended", 14},
     {"worker_registered", 2}, {"worker_drained", 4},
 }};
@@ -122,6 +123,40 @@ bool ReadVerdict(const SqliteStatement& s, int column, Verdict* verdict) {
   if (verdict->has_cutoff) verdict->cutoff = s.GetReal(column + 6);
   verdict->rank = static_cast<uint32_t>(s.GetInt(column + 7));
   verdict->peers = static_cast<uint32_t>(s.GetInt(column + 8));
+  return true;
+}
+
+// Six columns: the origin's, and the first trial with the same point. NULL where there is nothing to say.
+void BindOrigin(const Origin& origin, const std::optional<uint32_t>& repeat_of, SqliteStatement* s) {
+  s->Text(Name(origin.kind)).Text(Name(origin.judge));
+  if (std::isnan(origin.predicted)) {
+    s->Null();
+  } else {
+    s->Real(origin.predicted);
+  }
+  s->Int(origin.rank).Int(origin.of);
+  if (repeat_of) {
+    s->Int(*repeat_of);
+  } else {
+    s->Null();
+  }
+}
+
+// False if the words are unknown. Rows of the first schema have no origin.
+bool ReadOrigin(const SqliteStatement& s, int column, TrialCreated* event) {
+  if (s.IsNull(column)) {
+    if (event->from_user) event->origin.kind = Origin::Kind::kUser;
+    return true;
+  }
+  const auto kind = OriginKindFromName(s.GetTextView(column));
+  const auto judge = OriginJudgeFromName(s.GetTextView(column + 1));
+  if (!kind || !judge) return false;
+  event->origin.kind = *kind;
+  event->origin.judge = *judge;
+  if (!s.IsNull(column + 2)) event->origin.predicted = s.GetReal(column + 2);
+  event->origin.rank = static_cast<uint32_t>(s.GetInt(column + 3));
+  event->origin.of = static_cast<uint32_t>(s.GetInt(column + 4));
+  if (!s.IsNull(column + 5)) event->repeat_of = static_cast<uint32_t>(s.GetInt(column + 5));
   return true;
 }
 
@@ -249,9 +284,21 @@ Status SqliteJournal::CheckVersion() {
     return FailedPrecondition("was written by a newer tunesmith-server (schema " + std::to_string(version.GetInt(0)) +
                               ", this one knows " + std::to_string(kSchemaVersion) + "); upgrade");
   }
+  auto from = static_cast<int>(found == 1 ? version.GetInt(0) : kSchemaVersion);
   version.Reset();
-  return database_->Execute(
-      ("INSERT OR REPLACE INTO meta VALUES('schema_version'," + std::to_string(kSchemaVersion) + ")").c_str());
+  // The version may have been written, and the tables not.
+  constexpr const char* kAnyTable = "SELECT 1 FROM sqlite_master WHERE name='trial_created'";
+  TS_ASSIGN_OR_RETURN(SqliteStatement tables, SqliteStatement::Prepare(database_.get(), kAnyTable));
+  const int any = tables.Next();
+  if (any < 0) return database_->Error("cannot read");
+  if (any == 0) from = kSchemaVersion;
+  tables.Reset();
+  // Whole or not at all: a migration that was cut short is done again from where it began.
+  std::string sql = "BEGIN IMMEDIATE;";
+  for (int v = std::max(from, 1); v < kSchemaVersion; ++v) sql += kMigrations[v - 1];
+  if (from < kSchemaVersion) sql += kDropViews;
+  sql += "INSERT OR REPLACE INTO meta VALUES('schema_version'," + std::to_string(kSchemaVersion) + ");COMMIT";
+  return database_->Execute(sql.c_str());
 }
 
 // --- writing
@@ -309,7 +356,9 @@ bool SqliteJournal::Run(const SpaceExhausted& e) { return Row(e).Int(Signed(e.sw
 
 bool SqliteJournal::Run(const TrialCreated& e) {
   const std::string point = PointToJson(*spaces_.at(e.trial.sweep), e.point);
-  return Bind(Row(e), e.trial).Text(point).Int(e.bracket).Int(e.from_user).Int(e.time.ms).Run();
+  SqliteStatement& s = Bind(Row(e), e.trial).Text(point).Int(e.bracket).Int(e.from_user).Int(e.time.ms);
+  BindOrigin(e.origin, e.repeat_of, &s);
+  return s.Run();
 }
 
 bool SqliteJournal::Run(const AttemptLeased& e) {
@@ -427,8 +476,10 @@ StatusOr<Event> SqliteJournal::Read(size_t table, const SqliteStatement& row) {
       if (space == spaces_.end()) return Damaged("trial of an unknown sweep");
       auto point = PointFromJson(*space->second, row.GetTextView(3));
       if (!point) return Damaged("parameters");
-      return Event(TrialCreated{ReadTrial(row), std::move(*point), static_cast<int32_t>(row.GetInt(4)),
-                                row.GetInt(5) != 0, Time{row.GetInt(6)}});
+      TrialCreated e{ReadTrial(row), std::move(*point), static_cast<int32_t>(row.GetInt(4)), row.GetInt(5) != 0,
+                     Time{row.GetInt(6)}};
+      if (!ReadOrigin(row, 7, &e)) return Damaged("origin of a trial");
+      return Event(std::move(e));
     }
     case TableOf<AttemptLeased>(): {
       auto devices = StringsFromJson(row.GetTextView(10));

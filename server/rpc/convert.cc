@@ -1,6 +1,7 @@
 #include "server/rpc/convert.h"
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 #include <utility>
 
@@ -119,6 +120,41 @@ void FillAttempt(const State& state, const Attempt& attempt, uint32_t number, v1
   out->set_reason(attempt.exit->reason);
 }
 
+v1::Origin::Kind OriginKindToProto(Origin::Kind kind) {
+  switch (kind) {
+    case Origin::Kind::kUnknown: return v1::Origin::KIND_UNSPECIFIED;
+    case Origin::Kind::kUser: return v1::Origin::USER;
+    case Origin::Kind::kStart: return v1::Origin::START;
+    case Origin::Kind::kPrior: return v1::Origin::PRIOR;
+    case Origin::Kind::kModel: return v1::Origin::MODEL;
+    case Origin::Kind::kGrid: return v1::Origin::GRID;
+    case Origin::Kind::kRepeat: return v1::Origin::REPEAT;
+  }
+  return v1::Origin::KIND_UNSPECIFIED;
+}
+
+v1::Origin::Judge JudgeToProto(Origin::Judge judge) {
+  switch (judge) {
+    case Origin::Judge::kNone: return v1::Origin::JUDGE_UNSPECIFIED;
+    case Origin::Judge::kTpe: return v1::Origin::TPE;
+    case Origin::Judge::kGp: return v1::Origin::GP;
+    case Origin::Judge::kForest: return v1::Origin::FOREST;
+    case Origin::Judge::kCmaes: return v1::Origin::CMAES;
+  }
+  return v1::Origin::JUDGE_UNSPECIFIED;
+}
+
+void FillOrigin(const Trial& trial, v1::Trial* out) {
+  if (trial.origin.kind == Origin::Kind::kUnknown) return;
+  v1::Origin* origin = out->mutable_origin();
+  origin->set_kind(OriginKindToProto(trial.origin.kind));
+  origin->set_judge(JudgeToProto(trial.origin.judge));
+  if (!std::isnan(trial.origin.predicted)) origin->set_predicted(trial.origin.predicted);
+  origin->set_rank(trial.origin.rank);
+  origin->set_of(trial.origin.of);
+  if (trial.repeat_of) origin->set_repeat_of(*trial.repeat_of);
+}
+
 // Where the trials run: as the newest placed one does.
 const char* DeviceOf(const Sweep& sweep) {
   if (sweep.spec->ask_tell) return "";
@@ -234,6 +270,7 @@ void FillTrial(const State& state, const Sweep& sweep, uint32_t number, Attempts
   out->set_bracket(trial.bracket);
   out->set_revision(trial.revision);
   out->set_from_user(trial.from_user);
+  FillOrigin(trial, out);
 }
 
 void FillWorker(const Controller& controller, WorkerId id, v1::Worker* out) {

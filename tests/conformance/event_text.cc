@@ -57,7 +57,9 @@ struct Describer {
   std::string operator()(const SpaceExhausted& e) const { return "space_exhausted " + Text(e.sweep.value); }
   std::string operator()(const TrialCreated& e) const {
     return "trial_created " + Text(e.trial) + " " + Text(e.point) + " " + std::to_string(e.bracket) + " " +
-           Text(uint64_t{e.from_user}) + " " + Text(e.time);
+           Text(uint64_t{e.from_user}) + " " + Text(e.time) + " " + Name(e.origin.kind) + " " + Name(e.origin.judge) +
+           " " + Text(e.origin.predicted) + " " + Text(uint64_t{e.origin.rank}) + "/" + Text(uint64_t{e.origin.of}) +
+           " " + (e.repeat_of ? Text(uint64_t{*e.repeat_of}) : "-");
   }
   std::string operator()(const AttemptLeased& e) const {
     std::string text = "attempt_leased " + Text(e.attempt) + " epoch " + Text(e.epoch.value) + " worker " +

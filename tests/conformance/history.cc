@@ -44,8 +44,22 @@ class HistoryMaker {
       const Sweep* sweep = state().FindSweep(request->sweep);
       if (sweep == nullptr) continue;
       if (!suggestion.exhausted) suggestion.point = sweep->space->Sample(&point);
+      suggestion.origin = SomeOrigin();
       Step(SuggestionReady{request->sweep, request->trial, suggestion});
     }
+  }
+
+  Origin SomeOrigin() {
+    Origin origin;
+    origin.kind = static_cast<Origin::Kind>(rng_.Below(static_cast<uint64_t>(Origin::Kind::kRepeat) + 1));
+    if (origin.kind != Origin::Kind::kModel) return origin;
+    origin.judge = static_cast<Origin::Judge>(rng_.Below(static_cast<uint64_t>(Origin::Judge::kCmaes) + 1));
+    const double predicted[] = {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity(),
+                                -0.0, 17, rng_.Normal()};
+    origin.predicted = predicted[rng_.Below(5)];
+    origin.rank = rng_.NextU32();
+    origin.of = rng_.NextU32();
+    return origin;
   }
 
   void Act() {

@@ -100,6 +100,22 @@ TEST_P(SearcherSuite, EveryPointLiesInTheSpaceAndNoneRepeats) {
   EXPECT_EQ(hashes.size(), points.size());
 }
 
+TEST_P(SearcherSuite, EverySuggestionSaysWhereItCameFrom) {
+  const Space space = Mixed();
+  const auto searcher = Create(space);
+  for (uint32_t n = 0; n < 60; ++n) {
+    const Suggestion s = searcher->Suggest(n);
+    const Origin& origin = s.origin;
+    EXPECT_NE(origin.kind, Origin::Kind::kUnknown);
+    EXPECT_NE(origin.kind, Origin::Kind::kUser) << "only the controller knows";
+    EXPECT_EQ(origin.kind == Origin::Kind::kModel, origin.judge != Origin::Judge::kNone);
+    EXPECT_LE(origin.rank, origin.of);
+    EXPECT_EQ(origin.rank == 0, origin.of == 0);
+    searcher->Add(n, s.point);
+    searcher->Observe(Ended(n, Loss(s.point)));
+  }
+}
+
 TEST_P(SearcherSuite, TheSameSeedAndHistoryGiveTheSamePoints) {
   const Space space = Mixed();
   const auto a = Create(space, 7), b = Create(space, 7), c = Create(space, 8);

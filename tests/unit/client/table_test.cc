@@ -120,6 +120,24 @@ TEST(Table, DropsParametersFromTheLastAndNeverTheFirstFiveColumns) {
   EXPECT_EQ(before, 5U);
 }
 
+TEST(Table, SaysWhereAPointCameFromOnceAllElseHasRoom) {
+  SweepView v = DigitsSweep();
+  const auto bare = RenderTable(v, {.width = 250, .height = 0});
+  EXPECT_EQ(bare[LineOf(bare, "STATE")].find("FROM"), std::string::npos) << "nothing is known";
+  v.rows[0].from = "gp";
+  const auto wide = RenderTable(v, {.width = 250, .height = 0});
+  const std::string heading = wide[LineOf(wide, "STATE")];
+  ASSERT_NE(heading.find("FROM"), std::string::npos) << heading;
+  EXPECT_TRUE(Contains(wide, "  gp"));
+  for (size_t width = 40; width < 250; ++width) {
+    const auto lines = RenderTable(v, {.width = width, .height = 0});
+    const auto before = RenderTable(DigitsSweep(), {.width = width, .height = 0});
+    if (lines[LineOf(lines, "STATE")].find("FROM") == std::string::npos) {
+      EXPECT_EQ(lines, before) << "it takes no room from others";
+    }
+  }
+}
+
 TEST(Table, StaysWithinTheGivenHeight) {
   for (size_t height = 1; height < 40; ++height) {
     EXPECT_LE(RenderTable(CifarSweep(), {.width = 80, .height = height}).size(), height);

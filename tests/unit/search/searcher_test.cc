@@ -250,6 +250,19 @@ double MeanSuggestion(Goal goal, const std::function<Observation(uint32_t, doubl
   return sum / 40;
 }
 
+TEST(TpeSearcherTest, SaysWhichCandidateItChose) {
+  const Space space = Make({Range("x", Distribution::kUniform, 0, 1)});
+  const auto searcher = Create("tpe", space);
+  for (uint32_t n = 0; n < 12; ++n) {
+    const Suggestion s = searcher->Suggest(n);
+    const Origin start{.kind = Origin::Kind::kPrior};
+    const Origin model{.kind = Origin::Kind::kModel, .judge = Origin::Judge::kTpe, .rank = 1, .of = 24};
+    EXPECT_EQ(s.origin, n < 10 ? start : model) << n;
+    searcher->Add(n, s.point);
+    searcher->Observe({.trial = n, .value = std::get<double>(s.point[0]), .step = 1});
+  }
+}
+
 TEST(TpeSearcherTest, FollowsTheGoal) {
   const auto value = [](uint32_t n, double x) {
     return Observation{.trial = n, .value = x, .step = 1};

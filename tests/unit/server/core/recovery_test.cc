@@ -129,6 +129,21 @@ TEST_F(RecoveryTest, UserPointsAreNotRunTwice) {
   EXPECT_FALSE(TrialOf(id, 3).from_user);
 }
 
+TEST_F(RecoveryTest, WhyAPointWasChosenIsKept) {
+  HoldSuggestions();
+  Connect("w", 1);
+  const SweepId id = Create(SpecOf("digits", 1));
+  Suggestion suggestion{.point = {0.5}};
+  suggestion.origin = {
+      .kind = Origin::Kind::kModel, .judge = Origin::Judge::kGp, .predicted = 0.25, .rank = 2, .of = 112};
+  Post(SuggestionReady{id, 0, suggestion});
+  EXPECT_EQ(TrialOf(id, 0).origin, suggestion.origin);
+  const uint64_t hash = state().Hash();
+  Restart();
+  EXPECT_EQ(TrialOf(id, 0).origin, suggestion.origin);
+  EXPECT_EQ(state().Hash(), hash);
+}
+
 TEST_F(RecoveryTest, TheSchedulerJudgesAfterTheRestartAsBefore) {
   const SessionId first = Connect("w", 4);
   const SweepId id = Create(AshaSpecOf("digits", 4));

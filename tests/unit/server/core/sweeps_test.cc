@@ -72,6 +72,7 @@ TEST_F(SweepsTest, TheUsersPointsRunFirstAndTheRestIsDrawn) {
   EXPECT_TRUE(TrialOf(id, 0).from_user);
   EXPECT_TRUE(TrialOf(id, 1).from_user);
   EXPECT_FALSE(TrialOf(id, 2).from_user);
+  EXPECT_EQ(TrialOf(id, 0).origin, Origin{.kind = Origin::Kind::kUser});
   EXPECT_EQ(ValueNumber(TrialOf(id, 0).point[0]), 0.25);
   EXPECT_TRUE(IsActive(TrialOf(id, 0).point[1])) << "what is not given is drawn";
   EXPECT_EQ(ValueNumber(TrialOf(id, 1).point[1]), 0.125);

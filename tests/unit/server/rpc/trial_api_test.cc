@@ -29,6 +29,30 @@ void RunTrials(Rig* rig, uint32_t trials, int64_t steps) {
   rig->WaitForEnd("digits");
 }
 
+TEST(TrialApiTest, TrialsSayWhereTheirPointsCameFrom) {
+  Rig rig;
+  rig.Serve();
+  v1::SweepSpec spec = RandomSweep("digits", 2);
+  v1::NamedValue* lr = spec.add_points()->add_values();
+  lr->set_name("lr");
+  lr->mutable_value()->set_double_value(0.5);
+  rig.Create(spec);
+  FakeWorker worker(&rig, "w", 2);
+  for (uint32_t n = 0; n < 2; ++n) {
+    worker.NextAssign();
+    v1::GetTrialRequest request;
+    request.set_sweep("digits");
+    request.set_trial(n);
+    v1::Trial trial;
+    Context context;
+    ASSERT_TRUE(rig.trials->GetTrial(&context, request, &trial).ok());
+    EXPECT_EQ(trial.origin().kind(), n == 0 ? v1::Origin::USER : v1::Origin::PRIOR);
+    EXPECT_EQ(trial.origin().judge(), v1::Origin::JUDGE_UNSPECIFIED);
+    EXPECT_FALSE(trial.origin().has_predicted()) << "nobody predicted anything";
+    EXPECT_FALSE(trial.origin().has_repeat_of());
+  }
+}
+
 TEST(TrialApiTest, ListsGoByNumberOrBestFirstWithoutGapOrRepetition) {
   Rig rig;
   rig.Serve();
