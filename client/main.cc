@@ -185,7 +185,7 @@ class CommandLine {
              "A parameter: 'lr=loguniform(1e-5,1e-1)', 'm=uniform(0,1) when opt=sgd'");
     add("-m,--metric", &quick.metric, "What to optimise: loss:min, accuracy:max");
     add("-n,--trials", &quick.trials, "Number of trials");
-    add("--search", &quick.search, "tpe (default), random, sobol, grid; options as tpe:seed=7");
+    add("--search", &quick.search, "tpe (default), random, sobol, cmaes, grid; options as tpe:seed=7");
     add("--scheduler", &quick.scheduler, "fifo (default), asha:max_t=27,reduction_factor=3");
     add("--name", &quick.name, "Name of the sweep");
     add("--max-parallel", &quick.max_parallel, "Trials at once (default: as many as fit)");

@@ -122,6 +122,15 @@ constexpr Bad kBad[] = {
      "f:6: budget.wall: here stands the text \"-5s\", not a time span (write 60s, 30m, 8h or "
      "1h30m)"},
 
+    {"a searcher of numbers alone",
+     "trainable: mlp\ntrials: 3\nmetric: loss:min\nsearch: cmaes\nparameters:\n  act: {choice: [relu, tanh]}\n",
+     "f:6: parameters.act.choice: cmaes searches numbers, and choice has none (set the search type to auto, or give a "
+     "range)",
+     true},
+    {"a number out of range for the searcher",
+     "trainable: mlp\ntrials: 3\nmetric: loss:min\nparameters: {x: {uniform: [0, 1]}}\n"
+     "search: {type: cmaes, sigma: 2}\n",
+     "f:5: search.sigma: 2 is not a number from 0.001 to 1.0 (leave it out for 0.3)", true},
     {"no metric", "trainable: mlp\ntrials: 3\n",
      "f: search.metric: no metric is named, so no trial is better than another (add metric: {name: "
      "loss, mode: min})",
