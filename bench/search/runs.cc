@@ -1,7 +1,5 @@
 #include "bench/search/runs.h"
 
-#include <time.h>
-
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -9,16 +7,12 @@
 #include <limits>
 #include <queue>
 
+#include "bench/search/cpu_clock.h"
+
 namespace tunesmith::bench {
 namespace {
 
 constexpr uint64_t kStreamNoise = 1, kStreamDuration = 2;
-
-double ThreadCpuSeconds() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
-}
 
 Value ParseValue(const std::string& text) {
   int64_t integer = 0;
@@ -51,7 +45,7 @@ SearcherOptions ParseSearcher(const std::string& text) {
 Run RunSearch(const Task& task, uint64_t seed, uint32_t trials, uint32_t workers,
               Searcher* searcher) {
   struct Finish {
-    double time;
+    double time, seconds;
     uint32_t trial;
     bool operator>(const Finish& other) const {
       return time != other.time ? time > other.time : trial > other.trial;
@@ -65,19 +59,21 @@ Run RunSearch(const Task& task, uint64_t seed, uint32_t trials, uint32_t workers
 
   const auto launch = [&] {
     const auto trial = static_cast<uint32_t>(points.size());
-    const double start = ThreadCpuSeconds();
-    Suggestion suggestion = searcher->Suggest(trial);
-    exhausted = suggestion.exhausted;
-    if (!exhausted) searcher->Add(trial, suggestion.point);
-    run.cpu_seconds += ThreadCpuSeconds() - start;
-    if (exhausted) return;
-    double duration = 1;
-    if (task.seconds_at) {
-      duration = task.seconds_at(suggestion.point, task.max_epochs);
-    } else if (workers > 1) {
-      duration = std::pow(3, Rng::ForLabels({seed, trial, kStreamDuration}).Uniform());
+    Suggestion suggestion;
+    {
+      const CpuClock clock(&run.cpu_seconds);
+      suggestion = searcher->Suggest(trial);
+      if (!suggestion.exhausted) searcher->Add(trial, suggestion.point);
     }
-    running.push({now + duration, trial});
+    exhausted = suggestion.exhausted;
+    if (exhausted) return;
+    double seconds = 1;
+    if (task.seconds_at) {
+      seconds = task.seconds_at(suggestion.point, task.max_epochs);
+    } else if (workers > 1) {
+      seconds = std::pow(3, Rng::ForLabels({seed, trial, kStreamDuration}).Uniform());
+    }
+    running.push({now + seconds, seconds, trial});
     points.push_back(std::move(suggestion.point));
   };
 
@@ -92,21 +88,23 @@ Run RunSearch(const Task& task, uint64_t seed, uint32_t trials, uint32_t workers
     now = finish.time;
     const double loss = task.loss(points[finish.trial]);
     double seen = loss;
-    if (task.noise > 0)
+    if (task.noise > 0) {
       seen += task.noise * Rng::ForLabels({seed, finish.trial, kStreamNoise}).Normal();
+    }
     if (seen < best_seen) {
       best_seen = seen;
       regret = Regret(task, loss);
     }
-    const double start = ThreadCpuSeconds();
+    run.regret.push_back(regret);
+    ++run.trials;
+    ++run.full_length;
+    run.epochs += task.max_epochs;
+    const CpuClock clock(&run.cpu_seconds);
     searcher->Observe({.trial = finish.trial,
                        .outcome = std::isnan(seen) ? Outcome::kFailed : Outcome::kCompleted,
                        .value = seen,
-                       .step = task.max_epochs});
-    run.cpu_seconds += ThreadCpuSeconds() - start;
-    run.regret.push_back(regret);
-    ++run.trials;
-    exhausted = exhausted && running.empty();
+                       .step = task.max_epochs,
+                       .seconds = finish.seconds});
   }
   return run;
 }

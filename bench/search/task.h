@@ -30,6 +30,7 @@ struct Task {
   int max_epochs = 1;
 
   double optimum = 0;  // the lowest loss, or the lowest known
+  Point best = {};     // where it is; empty if that is not known
   double median = 1;   // of the points of the prior whose trials do not fail
 };
 
