@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "common/text.h"
+#include "search/auto/auto_searcher.h"
 #include "search/cmaes/cmaes_searcher.h"
 #include "search/grid_searcher.h"
 #include "search/random_searcher.h"
@@ -89,12 +90,13 @@ bool RefuseGrid(const std::string& type, const Space& space, Problems* problems)
   return good;
 }
 
-std::vector<std::string> SearcherTypes() { return {"tpe", "random", "sobol", "cmaes", "grid"}; }
+std::vector<std::string> SearcherTypes() { return {"auto", "tpe", "gp", "random", "sobol", "cmaes", "grid"}; }
 
 std::unique_ptr<Searcher> MakeSearcher(const SearcherOptions& options, const Space& space,
                                        Problems* problems) {
   if (options.type == "tpe") return MakeTpeSearcher(options, space, problems);
   if (options.type == "random") return MakeRandomSearcher(options, space, problems);
+  if (options.type == "auto" || options.type == "gp") return MakeAutoSearcher(options, space, problems);
   if (options.type == "sobol") return MakeSobolSearcher(options, space, problems);
   if (options.type == "cmaes") return MakeCmaesSearcher(options, space, problems);
   if (options.type == "grid") return MakeGridSearcher(options, space, problems);

@@ -73,8 +73,10 @@ struct Suggestion {
   Origin origin = {};
 };
 
-// Not thread-safe: one thread owns it. Deterministic: what Suggest(n) returns depends only on the options, on n, and
-// on the Add/Report/Observe/Forget calls before it (never on their order where they commute). No clock, no I/O.
+// Not thread-safe: one thread owns it. Deterministic: what Suggest(n) returns depends only on the options, on n, on the
+// Report and Observe calls before it in their order, and on the set of Add and Forget calls (an Add may come at any
+// time before the trial's first result). So a history can be replayed by announcing every trial and then telling the
+// results in the order in which they arrived. No clock, no I/O.
 class Searcher {
  public:
   virtual ~Searcher() = default;

@@ -22,7 +22,8 @@ class SeenPoints {
   // ignored.
   void Forget(uint32_t trial);
 
-  bool Contains(const Point& point) const { return counts_.count(HashPoint(point)) > 0; }
+  bool Contains(const Point& point) const { return Contains(HashPoint(point)); }
+  bool Contains(uint64_t hash) const { return counts_.count(hash) > 0; }
   size_t distinct() const { return counts_.size(); }
 
  private:

@@ -62,6 +62,7 @@ class SearcherSuite : public ::testing::TestWithParam<Subject> {
   }
 
   // What the types promise and take.
+  bool fits_models() const { return GetParam().type == "auto" || GetParam().type == "gp"; }
   bool finite_only() const { return GetParam().type == "grid"; }
   bool numeric_only() const { return GetParam().type == "cmaes"; }
   bool ignores_results() const {
@@ -191,6 +192,7 @@ TEST_P(SearcherSuite, AskingTwiceWithoutAChangeGivesTheSamePoint) {
 }
 
 TEST_P(SearcherSuite, TheOrderOfArrivalDoesNotMatter) {
+  if (fits_models()) GTEST_SKIP() << "models are fitted as results arrive: their order counts";
   const Space space = Mixed();
   Rng rng(5);
   std::vector<Point> points;

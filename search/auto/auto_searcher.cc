@@ -1,0 +1,190 @@
+#include "search/auto/auto_searcher.h"
+
+#include <algorithm>
+#include <deque>
+#include <optional>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "search/auto/history.h"
+#include "search/auto/pool.h"
+#include "search/registry.h"
+#include "search/seen_points.h"
+#include "search/sobol/sobol.h"
+
+namespace tunesmith {
+
+namespace {
+
+using Judge = Origin::Judge;
+using model::Candidate;
+using model::Scored;
+
+class AutoSearcher : public Searcher {
+ public:
+  AutoSearcher(const SearcherOptions& options, const Space& space, size_t startup, size_t candidates)
+      : space_(space),
+        coding_(space_),
+        features_(coding_),
+        points_(space_, {}),
+        cardinality_(space_.Cardinality()),
+        context_{space_, coding_, features_, options.seed, candidates},
+        only_process_(options.type == "gp"),
+        startup_(startup),
+        history_(options.seed, options.goal),
+        parameters_(features_.size()) {}
+
+  void Add(uint32_t trial, const Point& point) override {
+    seen_.Add(trial, point);
+    if (pending_hash_.emplace(trial, HashPoint(point)).second) ++pending_points_[pending_hash_[trial]];
+    std::vector<float> codes(space_.size());
+    for (size_t i = 0; i < codes.size(); ++i) codes[i] = static_cast<float>(coding_.Encode(i, point[i]));
+    history_.Add(trial, std::move(codes));
+  }
+  void Report(const RungReport& report) override {
+    history_.Report(report);
+    HasResult(report.trial);
+  }
+  void Observe(const Observation& observation) override {
+    seen_.Finish(observation.trial);
+    history_.Observe(observation);
+    HasResult(observation.trial);
+  }
+  void Forget(uint32_t trial) override {
+    seen_.Forget(trial);
+    history_.Forget(trial);
+    NotPending(trial);
+  }
+
+  Suggestion Suggest(uint32_t trial) override {
+    if (cardinality_ && seen_.distinct() >= *cardinality_) return {.exhausted = true, .point = {}};
+    if (UseModels()) {
+      if (auto suggestion = FromPool(trial)) return std::move(*suggestion);
+    } else {
+      Point point = SobolSample(space_, context_.seed, trial);
+      if (!seen_.Contains(point) && space_.Feasible(point)) return Made(std::move(point), Origin::Kind::kStart);
+    }
+    Rng rng = Rng::ForLabels({context_.seed, trial, kStreamRandom});
+    auto point = DrawUnseen(points_, seen_, &rng);
+    if (!point) return {.exhausted = true, .point = {}};
+    return Made(std::move(*point), Origin::Kind::kPrior);
+  }
+
+  void Prepare() override {
+    if (UseModels()) PoolNow();
+  }
+
+ private:
+  static Suggestion Made(Point point, Origin::Kind kind) {
+    Suggestion suggestion;
+    suggestion.point = std::move(point);
+    suggestion.origin.kind = kind;
+    return suggestion;
+  }
+
+  bool UseModels() const { return history_.standings().good() > 0 && history_.standings().count() >= startup_; }
+
+  void NotPending(uint32_t trial) {
+    const auto it = pending_hash_.find(trial);
+    if (it == pending_hash_.end()) return;
+    const auto point = pending_points_.find(it->second);
+    if (--point->second == 0) pending_points_.erase(point);
+    pending_hash_.erase(it);
+  }
+
+  // A fit is due at fixed numbers of results and uses what was known then, whenever it is computed.
+  void HasResult(uint32_t trial) {
+    NotPending(trial);
+    const uint64_t n = history_.results();
+    if (!UseModels() || n < next_fit_) return;
+    next_fit_ = n + std::max<uint64_t>(1, n / 12);
+    fits_due_.push_back(history_.Select(model::kProcessBest, model::kProcessOthers));
+  }
+  void RunFits() {
+    constexpr int kFirstSteps = 30, kSteps = 8;
+    for (; !fits_due_.empty(); fits_due_.pop_front()) {
+      const std::vector<Scored>& trials = fits_due_.front();
+      model::FeatureTable table(features_, trials.size());
+      std::vector<double> y;
+      for (size_t j = 0; j < trials.size(); ++j) {
+        table.Set(j, history_.codes(trials[j].trial));
+        y.push_back(trials[j].score);
+      }
+      model::FitGp(table, y, std::exchange(fitted_, true) ? kSteps : kFirstSteps, &parameters_);
+    }
+  }
+
+  // The pool for the results so far. Points of trials without a result may be in it, so that it does not matter
+  // whether it is made before or after they are announced.
+  model::Pool& PoolNow() {
+    RunFits();
+    if (!pool_ || pool_results_ != history_.results()) {
+      pool_results_ = history_.results();
+      pool_.emplace(context_, history_, parameters_,
+                    [this](uint64_t hash) { return seen_.Contains(hash) && pending_points_.count(hash) == 0; });
+    }
+    return *pool_;
+  }
+
+  Judge JudgeOf(uint32_t trial) const {
+    constexpr uint64_t kProcessAlone = 50;  // with few results nothing does better
+    if (only_process_ || history_.results() < kProcessAlone) return Judge::kGp;
+    constexpr Judge kTurns[] = {Judge::kGp, Judge::kForest, Judge::kGp, Judge::kTpe};
+    return kTurns[trial % std::size(kTurns)];
+  }
+
+  std::optional<Suggestion> FromPool(uint32_t trial) {
+    model::Pool& pool = PoolNow();
+    const Judge judge = JudgeOf(trial);
+    const model::Pool::Judgement judgement = pool.By(judge);
+    const std::vector<Candidate>& candidates = pool.candidates();
+    std::optional<size_t> best;
+    for (size_t c = 0; c < candidates.size(); ++c) {
+      if (best && judgement.scores[c] <= judgement.scores[*best]) continue;
+      if (!seen_.Contains(candidates[c].hash)) best = c;
+    }
+    if (!best) return std::nullopt;
+    Suggestion suggestion = Made(candidates[*best].point, Origin::Kind::kModel);
+    suggestion.origin.judge = judge;
+    suggestion.origin.of = static_cast<uint32_t>(candidates.size());
+    suggestion.origin.rank = 1;
+    for (const double score : judgement.scores) suggestion.origin.rank += score > judgement.scores[*best] ? 1 : 0;
+    if (!judgement.means.empty()) suggestion.origin.predicted = history_.MetricAt(judgement.means[*best]);
+    return suggestion;
+  }
+
+  const Space space_;
+  const tpe::Coding coding_;
+  const model::FeatureMap features_;
+  const Enumeration points_;
+  const std::optional<uint64_t> cardinality_;
+  const model::PoolContext context_;
+  const bool only_process_;
+  const size_t startup_;
+  SeenPoints seen_;
+  std::unordered_map<uint32_t, uint64_t> pending_hash_;    // of trials without a result
+  std::unordered_map<uint64_t, uint32_t> pending_points_;  // hash -> how many of them
+  model::History history_;
+  model::GpParameters parameters_;
+  bool fitted_ = false;
+  uint64_t next_fit_ = 0;
+  std::deque<std::vector<Scored>> fits_due_;
+  std::optional<model::Pool> pool_;
+  uint64_t pool_results_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Searcher> MakeAutoSearcher(const SearcherOptions& options, const Space& space, Problems* problems) {
+  OptionReader reader(options, problems);
+  const int64_t quarter = options.trials > 0 ? std::max<int64_t>(1, options.trials / 4) : 10;
+  const int64_t startup = reader.Integer("startup_trials", 1, 100'000, std::min<int64_t>(10, quarter));
+  const int64_t candidates = reader.Integer("candidates", 8, 10'000, 112);
+  const bool good = reader.Done();
+  if (!RefuseGrid(options.type, space, problems) || !good) return nullptr;
+  return std::make_unique<AutoSearcher>(options, space, static_cast<size_t>(startup),
+                                        static_cast<size_t>(candidates));
+}
+
+}  // namespace tunesmith
