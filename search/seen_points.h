@@ -24,6 +24,11 @@ class SeenPoints {
 
   bool Contains(const Point& point) const { return Contains(HashPoint(point)); }
   bool Contains(uint64_t hash) const { return counts_.count(hash) > 0; }
+  // How many trials have the point of this hash.
+  uint32_t Count(uint64_t hash) const {
+    const auto it = counts_.find(hash);
+    return it == counts_.end() ? 0 : it->second;
+  }
   size_t distinct() const { return counts_.size(); }
 
  private:

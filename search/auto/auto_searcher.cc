@@ -52,7 +52,8 @@ class AutoSearcher : public Searcher {
     HasResult(observation.trial);
   }
   void Forget(uint32_t trial) override {
-    seen_.Forget(trial);
+    // The point of a trial that has reached a rung stays used: it has been tried.
+    if (pending_hash_.count(trial) > 0) seen_.Forget(trial);
     history_.Forget(trial);
     NotPending(trial);
   }
@@ -115,6 +116,12 @@ class AutoSearcher : public Searcher {
     }
   }
 
+  // A trial with this point has a result.
+  bool Tried(uint64_t hash) const {
+    const auto pending = pending_points_.find(hash);
+    return seen_.Count(hash) > (pending == pending_points_.end() ? 0 : pending->second);
+  }
+
   // The pool for the results so far. Points of trials without a result may be in it, so that it does not matter
   // whether it is made before or after they are announced.
   model::Pool& PoolNow() {
@@ -122,7 +129,7 @@ class AutoSearcher : public Searcher {
     if (!pool_ || pool_results_ != history_.results()) {
       pool_results_ = history_.results();
       pool_.emplace(context_, history_, parameters_,
-                    [this](uint64_t hash) { return seen_.Contains(hash) && pending_points_.count(hash) == 0; });
+                    [this](uint64_t hash) { return Tried(hash); });
     }
     return *pool_;
   }
