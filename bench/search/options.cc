@@ -25,7 +25,7 @@ constexpr const char* kUsage = R"(search_bench [options]
   --by-seconds        with --asha: an epoch takes as long as the task says, not one unit of time
   --peer-results FILE keeps the runs of optuna, and uses those that are there
   --python PROGRAM    that has optuna  [/usr/bin/python3]
-  --per-task          also the regret task by task
+  --per-task          also regret and share of wins task by task
   --reference         search long for median and optimum of every task, print them, and do nothing else
 )";
 

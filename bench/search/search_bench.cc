@@ -193,11 +193,11 @@ void PrintRegrets(const Options& o, const std::vector<Task>& tasks, const Bench:
     title += o.asha ? " % of " + std::to_string(o.asha->budget) + " epochs, " : " trials, ";
     PrintTable(title + rest, tasks, o.searchers, RegretsAt(runs, n), o.against);
   }
-  if (o.per_task) PrintTasks(tasks, o.searchers, RegretsAt(runs, checkpoints.back()));
+  if (o.per_task) PrintTasks(tasks, o.searchers, RegretsAt(runs, checkpoints.back()), o.against);
 }
 
 void PrintCost(const Options& o, const Bench::Runs& runs) {
-  std::printf("\n%-40s %12s %13s %11s %12s\n", "a run on average", "CPU seconds", "ms per trial",
+  std::printf("\n%-48s %12s %13s %11s %12s\n", "a run on average", "CPU seconds", "ms per trial",
               "trials", "full length");
   for (size_t s = 0; s < runs.size(); ++s) {
     double count = 0, seconds = 0, trials = 0, full = 0;
@@ -209,7 +209,7 @@ void PrintCost(const Options& o, const Bench::Runs& runs) {
         full += run.full_length;
       }
     }
-    std::printf("%-40s %12.3f %13.4f %11.1f %12.1f\n", o.searchers[s].c_str(), seconds / count,
+    std::printf("%-48s %12.3f %13.4f %11.1f %12.1f\n", o.searchers[s].c_str(), seconds / count,
                 1000 * seconds / std::max(1.0, trials), trials / count, full / count);
   }
 }

@@ -123,17 +123,25 @@ void PrintTable(const std::string& title, const std::vector<Task>& tasks,
 }
 
 void PrintTasks(const std::vector<Task>& tasks, const std::vector<std::string>& searchers,
-                const Regrets& regrets) {
+                const Regrets& regrets, size_t against) {
+  constexpr int kLeast = 12;
   int name_width = 10;
-  for (const Task& task : tasks)
+  for (const Task& task : tasks) {
     name_width = std::max(name_width, static_cast<int>(task.name.size()));
+  }
   std::printf("\n%-*s", name_width, "by task");
-  for (const std::string& name : searchers) std::printf("%*s", Width(name, 6), name.c_str());
+  for (const std::string& name : searchers) std::printf("%*s", Width(name, kLeast), name.c_str());
   std::printf("\n");
   for (size_t t = 0; t < tasks.size(); ++t) {
     std::printf("%-*s", name_width, tasks[t].name.c_str());
     for (size_t s = 0; s < searchers.size(); ++s) {
-      std::printf("%*.2f", Width(searchers[s], 6), MeanRegret(regrets, s, {t}));
+      const int width = Width(searchers[s], kLeast) - 6;
+      std::printf("%*.2f", width, MeanRegret(regrets, s, {t}));
+      if (s == against || against >= searchers.size()) {
+        std::printf("%6s", "");
+      } else {
+        std::printf("%5.0f%%", CompareRuns(regrets, s, against, {t}).Share());
+      }
     }
     std::printf("\n");
   }

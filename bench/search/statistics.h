@@ -31,7 +31,8 @@ double MeanRegret(const Regrets& regrets, size_t searcher, const std::vector<siz
 void PrintTable(const std::string& title, const std::vector<Task>& tasks, const std::vector<std::string>& searchers,
                 const Regrets& regrets, size_t against);
 
-// Prints a line per task with the mean regret of every searcher.
-void PrintTasks(const std::vector<Task>& tasks, const std::vector<std::string>& searchers, const Regrets& regrets);
+// Prints a line per task with every searcher's mean regret and share of wins against searcher `against`.
+void PrintTasks(const std::vector<Task>& tasks, const std::vector<std::string>& searchers, const Regrets& regrets,
+                size_t against);
 
 }  // namespace tunesmith::bench
