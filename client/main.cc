@@ -183,6 +183,8 @@ class CommandLine {
     };
     add_list("-p,--param", &quick.params,
              "A parameter: 'lr=loguniform(1e-5,1e-1)', 'm=uniform(0,1) when opt=sgd'");
+    add_list("--constraint", &quick.constraints,
+             "What parameters have to meet together: 'layers * batch <= 1024'");
     add("-m,--metric", &quick.metric, "What to optimise: loss:min, accuracy:max");
     add("-n,--trials", &quick.trials, "Number of trials");
     add("--search", &quick.search, "tpe (default), random, sobol, cmaes, grid; options as tpe:seed=7");
@@ -208,7 +210,7 @@ class CommandLine {
           &quick.max_parallel, &quick.resources, &quick.args, &quick.workdir}) {
       has_flags = has_flags || !one->empty();
     }
-    for (const auto* list : {&quick.params, &quick.env, &quick.collect, &quick.command}) {
+    for (const auto* list : {&quick.params, &quick.constraints, &quick.env, &quick.collect, &quick.command}) {
       has_flags = has_flags || !list->empty();
     }
     const int given =

@@ -226,6 +226,13 @@ std::optional<SweepSpec> SpecFromFlags(const QuickFlags& flags, Problems* proble
     for (const std::string& param : flags.params) reader.Parameter(param, &parameters);
     AddItem(&root, "parameters", std::move(parameters));
   }
+  if (!flags.constraints.empty()) {
+    Node list;
+    list.kind = Node::Kind::kList;
+    for (const std::string& constraint : flags.constraints)
+      list.items.push_back(TextNode(constraint));
+    AddItem(&root, "constraints", std::move(list));
+  }
   if (!flags.search.empty()) AddItem(&root, "search", reader.Typed(flags.search, "search"));
   if (!flags.scheduler.empty())
     AddItem(&root, "scheduler", reader.Typed(flags.scheduler, "scheduler"));

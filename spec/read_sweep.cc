@@ -44,6 +44,7 @@ class SweepReader {
         {"workdir", [this](N n, F f) { ReadText(n, f, &spec_.program.workdir, log_); }},
         {"env", [this](N n, F f) { Env(n, f); }},
         {"parameters", [this](N n, F f) { Parameters(n); }},
+        {"constraints", [this](N n, F f) { Constraints(n, f); }},
         {"metric", [this](N n, F f) { MetricSection(n, f); }},
         {"search", [this](N n, F f) { Search(n, f); }},
         {"scheduler", [this](N n, F f) { Scheduler(n, f); }},
@@ -132,6 +133,12 @@ class SweepReader {
     ReadParameters read = ReadParameterMap(n, log_);
     spec_.parameters = std::move(read.parameters);
     broken_ = std::move(read.broken);
+  }
+
+  void Constraints(N n, F f) {
+    if (n.kind == Node::Kind::kList) return ReadTextList(n, f, &spec_.constraints, log_);
+    log_->Note(f + "[0]", n.at);
+    ReadText(n, f + "[0]", &spec_.constraints.emplace_back(), log_);
   }
 
   void GoalOf(N n, F f, std::optional<Goal>* out) {
@@ -368,6 +375,7 @@ class SweepReader {
     if (points_ != nullptr) Points(*points_);
     SweepSpec checked = spec_;
     if (!broken_.empty()) {
+      checked.constraints.clear();
       for (Parameter& p : checked.parameters) {
         std::erase_if(p.when, [&](const Condition& c) { return broken_.contains(c.on); });
       }

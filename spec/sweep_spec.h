@@ -106,6 +106,7 @@ struct SweepSpec {
   std::string name;
   ProgramSpec program;
   std::vector<Parameter> parameters;
+  std::vector<std::string> constraints;              // over the parameters; every point meets all (constraint.h)
   SearchSpec search;
   SchedulerSpec scheduler;
   BudgetSpec budget;
@@ -129,7 +130,8 @@ SchedulerOptions SchedulerOptionsOf(const SweepSpec& spec, uint64_t seed);
 
 // Everything that is wrong with the spec, all at once: names, space, searcher and scheduler options, metric named,
 // budget present, program present (unless ask_tell), regexes compile, points inside the space, resources sensible.
-// Fields are paths of the sweep file ("parameters.lr.loguniform", "scheduler.max_t", "points[2].lr").
+// Fields are paths of the sweep file ("parameters.lr.loguniform", "scheduler.max_t", "points[2].lr",
+// "constraints[0]").
 Problems Validate(const SweepSpec& spec);
 
 // Canonical JSON of the spec: what `show -o json`, exports and the journal hold. Parse(ToJson(spec)) == spec.

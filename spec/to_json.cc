@@ -266,6 +266,7 @@ std::string SweepSpecToJson(const SweepSpec& spec) {
   w.OpenKey("parameters", '{');
   for (const Parameter& p : spec.parameters) WriteParameter(p, spec.parameters, &w);
   w.Close('}');
+  if (!spec.constraints.empty()) w.Texts("constraints", spec.constraints);
   WriteSearch(spec.search, &w);
   WriteScheduler(spec.scheduler, &w);
   WriteLimits(spec, &w);

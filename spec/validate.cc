@@ -29,7 +29,7 @@ class Validator {
     CheckName();
     ValidateProgram(spec_, &problems_);
     CheckParameterValues();
-    const auto space = Space::Create(spec_.parameters, &problems_);
+    const auto space = Space::Create(spec_.parameters, spec_.constraints, &problems_);
     CheckSearch(space ? &*space : nullptr);
     CheckScheduler();
     CheckBudget(space ? space->GridCells() : 1);

@@ -360,6 +360,7 @@ std::string SweepSpecToWire(const SweepSpec& spec) {
   out.set_name(spec.name);
   ToWire(spec.program, out.mutable_program());
   for (const Parameter& p : spec.parameters) ToWire(p, spec.parameters, out.add_parameters());
+  for (const std::string& constraint : spec.constraints) out.add_constraints(constraint);
   auto* search = out.mutable_search();
   search->set_type(spec.search.type);
   search->set_metric(spec.search.metric);
@@ -389,6 +390,7 @@ StatusOr<SweepSpec> SweepSpecFromWire(std::string_view bytes, Problems* problems
   out.name = in.name();
   FromWire(in.program(), &out.program, problems);
   ParametersFromWire(in, &out, problems);
+  out.constraints.assign(in.constraints().begin(), in.constraints().end());
   if (!in.search().type().empty()) out.search.type = in.search().type();
   out.search.metric = in.search().metric();
   if (!out.search.metric.empty())

@@ -83,7 +83,7 @@ int CheckCommand(const Settings& settings, const std::string& file) {
   std::optional<Space> space;
   if (spec.has_value()) {
     Problems more;
-    space = Space::Create(spec->parameters, &more);
+    space = Space::Create(spec->parameters, spec->constraints, &more);
     for (const Problem& problem : more) problems.push_back({{}, problem});
   }
   if (json) out.Write(ProblemsJson(file, problems) + "\n");

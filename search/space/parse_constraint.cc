@@ -62,8 +62,8 @@ class ConstraintParser {
       problem_->hint = "split it: all constraints of the list must hold";
       return std::nullopt;
     }
-    if (ValidUtf8(text_) != text_) {
-      problem_->message = "the constraint is not UTF-8";
+    if (text_.find('\0') != std::string_view::npos || ValidUtf8(text_) != text_) {
+      problem_->message = "the constraint has a NUL or is not UTF-8";
       problem_->hint = "write it as layers * batch <= 1024";
       return std::nullopt;
     }

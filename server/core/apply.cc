@@ -170,7 +170,7 @@ struct State::Applier {
     sweep->request_id = e.request_id;
     sweep->spec = std::make_shared<const SweepSpec>(e.spec);
     Problems problems;
-    auto space = Space::Create(e.spec.parameters, &problems);
+    auto space = Space::Create(e.spec.parameters, e.spec.constraints, &problems);
     TS_CHECK(space.has_value(), "journaled sweep with an invalid space");
     sweep->space = std::make_shared<const Space>(std::move(*space));
     sweep->seed = e.seed;

@@ -218,7 +218,7 @@ TEST(ConstraintTest, MistakesAreToldWithTheirPlaceAndAFix) {
       {"and < layers", "column 1: no value at \"and < layers\"", ""},
       {"layers < and", "column 10: no value at \"and\"", ""},
       {"layers < $HOME", "column 10: no value at \"$HOME\"", ""},
-      {"layers \xff < 3", "the constraint is not UTF-8", ""},
+      {"layers \xff < 3", "the constraint has a NUL or is not UTF-8", ""},
   };
   const Space space = Example();
   for (const auto& c : kCases) {

@@ -56,6 +56,17 @@ constexpr Bad kBad[] = {
      "parameters:\n  opt: {choice: [sgd, adam]}\n  x: {uniform: [0, 1], when: {opt: sdg}}\n",
      "f:7: parameters.x.when: \"opt\" can never be \"sdg\": \"sdg\" is not one of its 2 values "
      "(\"sgd\", \"adam\") (did you mean \"sgd\"?)"},
+    {"a constraint on nothing", "parameters: {lr: {uniform: [0, 1]}}\nconstraints:\n  - lr < 0.5\n  - rl > 0.1\n",
+     "f:8: constraints[1]: column 1: there is no parameter \"rl\" (did you mean \"lr\"?)"},
+    {"a constraint that is no condition", "parameters: {lr: {uniform: [0, 1]}}\nconstraints: lr\n",
+     "f:6: constraints[0]: column 1: \"lr\" is a number, not a condition (compare it with something, such as <= 1024)"},
+    {"a constraint that is an object", "constraints: {a: 1}\n",
+     "f:5: constraints[0]: here stands an object, not text (write text)"},
+    {"constraints that no point meets", "parameters: {n: {randint: [0, 9]}}\nconstraints: [n < 9, n > 8]\n",
+     "f:6: constraints[1]: no point of the space meets \"n > 8\" (relax it, or widen the ranges of its parameters)"},
+    {"a point that a constraint forbids",
+     "parameters: {n: {randint: [0, 9]}}\nconstraints: [n < 5]\npoints: [{n: 4}, {n: 7}]\n",
+     "f:7: points[1].n: the constraint \"n < 5\" is not met (change the values, or leave one of them out)"},
     {"when with or",
      "parameters:\n  opt: {choice: [a, b]}\n  x: {uniform: [0, 1], when: opt == a or opt == b}\n",
      "f:7: parameters.x.when: conditions cannot be joined by \"or\" (list the values: optimizer in "
@@ -210,7 +221,7 @@ constexpr Bad kBad[] = {
     {"only text", "hello",
      "f: here stands the text \"hello\", not an object (write \"key: value\" lines; the keys are "
      "name, command, trainable, "
-     "args, workdir, env, parameters, metric, search, scheduler, trials, max_parallel, budget, "
+     "args, workdir, env, parameters, constraints, metric, search, scheduler, trials, max_parallel, budget, "
      "resources, retry, stop, collect, points, report, "
      "ask_tell, $schema)",
      true},
@@ -281,6 +292,7 @@ parameters:
 metric: loss:min
 trials: 3
 points: [{opt: sgd, momentum: 0.5}]
+constraints: [opt == 'sgd' or momentum < 0.5]
 report: {parameters: [opt]}
 )");
   ASSERT_EQ(problems.size(), 1U) << Lines(problems);

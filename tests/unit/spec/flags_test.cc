@@ -91,6 +91,7 @@ TEST(FlagsTest, FlagsMakeASweep) {
   flags.env = {"A=b=c"};
   flags.collect = {"json", "loss=(?P<loss>\\S+)"};
   flags.name = "quick";
+  flags.constraints = {"lr < 0.05 or opt == 'adam'", "m > 0.6"};
   Problems problems;
   const auto spec = SpecFromFlags(flags, &problems);
   ASSERT_TRUE(spec) << problems[0].field << " " << problems[0].message;
@@ -98,6 +99,7 @@ TEST(FlagsTest, FlagsMakeASweep) {
   EXPECT_EQ(spec->program.command, (std::vector<std::string>{"python3", "train.py", "${args}"}));
   EXPECT_EQ(spec->parameters.size(), 4U);
   EXPECT_EQ(spec->parameters[3].when[0].parent, 2U);
+  EXPECT_EQ(spec->constraints, flags.constraints);
   EXPECT_EQ(spec->search.metric, "loss");
   EXPECT_EQ(spec->search.seed, 7U);
   EXPECT_EQ(spec->scheduler.max_t, 27);

@@ -21,6 +21,7 @@ class RandomSpec {
     SweepSpec spec;
     spec.name = "s" + std::to_string(rng_.Below(1000));
     Parameters(&spec);
+    Constraints(&spec);
     Program(&spec);
     spec.search.type = OneOf({"tpe", "random"});
     spec.search.metric = OneOf({"loss", "val/acc", "größe: 1", "true", "1"});
@@ -176,6 +177,16 @@ class RandomSpec {
     }
   }
 
+  // Met by every point, whatever the parameter is.
+  void Constraints(SweepSpec* spec) {
+    for (const Parameter& p : spec->parameters) {
+      if (Coin()) continue;
+      const std::string name = "`" + p.name + "`";
+      spec->constraints.push_back(Coin() ? name + OneOf({" == ", "==\t", " ==\n"}) + name
+                                         : name + " in [" + name + ",] or not \"#'\" == '\\\\\"'");
+    }
+  }
+
   void Program(SweepSpec* spec) {
     if (rng_.Below(3) == 0) {
       spec->program.builtin = OneOf({"mlp", "lenet"});
@@ -211,7 +222,7 @@ class RandomSpec {
 
   void Points(SweepSpec* spec) {
     Problems problems;
-    const auto space = Space::Create(spec->parameters, &problems);
+    const auto space = Space::Create(spec->parameters, spec->constraints, &problems);
     if (!space) return;
     for (uint64_t i = 0; i < rng_.Below(3); ++i) {
       const Point point = space->Sample(&rng_);

@@ -47,6 +47,8 @@ BAD = [
     HEAD + "scheduler: ahsa\n",
     HEAD + "search: {type: tpe, seed: -1}\n",
     HEAD + "collect: [{regexp: x}]\n",
+    HEAD + "constraints: {a: 1}\n",
+    HEAD + "constraints: [3]\n",
 ] + [
     HEAD + "parameters: {x: " + parameter + "}\n"
     for parameter in [

@@ -92,6 +92,7 @@ args: {style: single-dash}
 workdir: /srv/work
 env: {LR: "${lr}", A: 1}
 parameters: {lr: {loguniform: [1e-5, 1e-1]}}
+constraints: [lr < 0.09, "1e-4 < `lr` or lr < 2e-5"]
 search: {type: tpe, seed: 18446744073709551615, startup_trials: 12}
 scheduler: {type: asha, metric: acc, mode: max, max_t: 9, grace_period: 1, reduction_factor: 2, brackets: 1, compat: ray, stop_last_trials: false}
 budget: {trials: 10, wall: 1h30m, failures: 20}
@@ -108,6 +109,7 @@ points: [{lr: 1e-3}]
   EXPECT_EQ(spec.program.workdir, "/srv/work");
   EXPECT_EQ(spec.program.env,
             (std::vector<std::pair<std::string, std::string>>{{"A", "1"}, {"LR", "${lr}"}}));
+  EXPECT_EQ(spec.constraints, (std::vector<std::string>{"lr < 0.09", "1e-4 < `lr` or lr < 2e-5"}));
   EXPECT_EQ(spec.search.metric, "loss");
   EXPECT_EQ(spec.search.goal, Goal::kMin);
   EXPECT_EQ(spec.search.seed, UINT64_MAX);
@@ -123,6 +125,17 @@ points: [{lr: 1e-3}]
   EXPECT_EQ(spec.retry, (RetrySpec{1, 7}));
   EXPECT_EQ(spec.stop_grace_ms, 60'000);
   EXPECT_EQ(spec.points[0][0].second, Value(1e-3));
+}
+
+TEST(SweepFileTest, OneConstraintNeedsNoList) {
+  const SweepSpec spec = ReadGood(R"(
+trainable: mlp
+parameters: {a: {randint: [0, 9]}, b: {randint: [0, 9]}}
+constraints: a * b <= 20
+metric: loss:min
+trials: 3
+)");
+  EXPECT_EQ(spec.constraints, (std::vector<std::string>{"a * b <= 20"}));
 }
 
 TEST(SweepFileTest, PlainScalarsFollowYaml12) {

@@ -92,6 +92,16 @@ TEST(SweepApiTest, AWrongSpecIsRefusedWithEveryFieldNamed) {
   for (const v1::FieldProblem& problem : detail.problems()) fields.insert(problem.field());
   EXPECT_TRUE(fields.count("parameters.lr.loguniform")) << detail.DebugString();
   EXPECT_GE(fields.size(), 2U) << "the budget is wrong too: " << detail.DebugString();
+
+  *request.mutable_spec() = RandomSweep("digits", 5);
+  request.mutable_spec()->add_constraints("lr > 0");
+  request.mutable_spec()->add_constraints("lr * batch < 1");
+  Context second;
+  const grpc::Status refused = rig.sweeps->CreateSweep(&second, request, &answer);
+  ExpectRefused(refused, StatusCode::INVALID_ARGUMENT, "SWEEP_INVALID");
+  ASSERT_EQ(DetailOf(refused).problems_size(), 1);
+  EXPECT_EQ(DetailOf(refused).problems(0).field(), "constraints[1]");
+  EXPECT_EQ(DetailOf(refused).problems(0).message(), "column 6: there is no parameter \"batch\"");
 }
 
 TEST(SweepApiTest, AnUnknownSweepIsNotFoundAndTheClosestIdIsNamed) {
