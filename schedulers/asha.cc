@@ -34,16 +34,19 @@ class Asha final : public Scheduler {
 
   int32_t BracketFor(uint32_t trial) const override;
   void AddTrial(uint32_t trial, int32_t bracket) override {
-    const auto last = static_cast<int32_t>(brackets_.size()) - 1;
-    trials_[trial] = std::clamp(bracket, 0, last);
+    trials_[trial] = Clamp(bracket);
   }
   Verdict Decide(const TrialReport& report) const override;
   Verdict DecideFinal(const TrialReport& last) const override;
   void Apply(uint32_t trial, const Verdict& verdict) override;
   void RemoveTrial(uint32_t trial) override { trials_.erase(trial); }
+  std::vector<int64_t> Milestones(int32_t bracket) const override;
   std::vector<RungStatus> Rungs() const override;
 
  private:
+  int32_t Clamp(int32_t bracket) const {
+    return std::clamp(bracket, 0, static_cast<int32_t>(brackets_.size()) - 1);
+  }
   const Rung* RungToJudge(const Bracket& bracket, const TrialReport& report) const;
   Verdict JudgeAtRungs(int32_t bracket, const TrialReport& report) const;
   std::optional<double> Cutoff(const Rung& rung) const;  // as a score
@@ -184,6 +187,16 @@ void Asha::Apply(uint32_t trial, const Verdict& verdict) {
     rung.Record(trial, Score(verdict.value), verdict.action == Action::kStop);
     return;
   }
+}
+
+std::vector<int64_t> Asha::Milestones(int32_t bracket) const {
+  std::vector<int64_t> steps;
+  for (const Rung& rung : brackets_[static_cast<size_t>(Clamp(bracket))]) {
+    const auto step = static_cast<int64_t>(std::ceil(rung.milestone()));
+    if (options_.stop_last_trials && step >= options_.max_t) break;  // it ends there
+    if (steps.empty() || step > steps.back()) steps.push_back(step);
+  }
+  return steps;
 }
 
 std::vector<RungStatus> Asha::Rungs() const {

@@ -77,6 +77,9 @@ class Scheduler {
   // The trial has ended: what it recorded stays, the rest is forgotten.
   virtual void RemoveTrial(uint32_t trial) = 0;
 
+  // The steps at which a trial of the bracket is judged, ascending; empty if it never is, or only at its end.
+  virtual std::vector<int64_t> Milestones(int32_t /*bracket*/) const { return {}; }
+
   // For people: highest rung first, bracket by bracket.
   virtual std::vector<RungStatus> Rungs() const = 0;
 };

@@ -227,6 +227,7 @@ struct State::Applier {
     ++sweep.counts[static_cast<size_t>(TrialState::kPending)];
     sweep.pending.insert(e.trial.number);
     sweep.scheduler->AddTrial(e.trial.number, e.bracket);
+    if (!sweep.milestones.contains(e.bracket)) sweep.milestones[e.bracket] = sweep.scheduler->Milestones(e.bracket);
     Changed(&sweep, e.trial.number);
   }
 
@@ -294,6 +295,10 @@ struct State::Applier {
         ConsiderBest(&sweep, number);
       }
     }
+    const std::vector<int64_t>& milestones = sweep.milestones.at(trial.bracket);
+    while (trial.rung_values.size() < milestones.size() && milestones[trial.rung_values.size()] <= e.step) {
+      trial.rung_values.push_back(trial.has_value ? trial.last_value : std::nan(""));
+    }
     sweep.scheduler->Apply(number, e.verdict);
     if (e.verdict.action == Action::kStop && trial.state == TrialState::kRunning) {
       trial.stop_verdict = e.verdict;
@@ -346,6 +351,7 @@ struct State::Applier {
     SetState(&sweep, e.trial.number, e.state);
     sweep.finished.push_back(e.trial.number);
     trial.curve.shrink_to_fit();
+    trial.rung_values.shrink_to_fit();
     trial.attempts.shrink_to_fit();
     trial.last_metrics.shrink_to_fit();
     if (e.state == TrialState::kFailed && sweep.best_trial == e.trial.number) RecomputeBest(&sweep);
@@ -439,6 +445,7 @@ void AddTrial(const Trial& trial, Digest* digest) {
     digest->Add(metric.value);
   }
   for (double value : trial.curve) digest->Add(value);
+  for (double value : trial.rung_values) digest->Add(value);
   for (const Attempt& attempt : trial.attempts) {
     digest->Add(static_cast<uint64_t>(attempt.state));
     digest->Add(attempt.epoch.value);

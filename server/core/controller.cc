@@ -32,18 +32,7 @@ void Controller::FinishRecovery(Time now, Output* out) {
     SweepWork& work = work_[id];
     for (const Trial& trial : sweep->trials) work.points_used += trial.from_user ? 1 : 0;
     if (IsTerminal(sweep->state)) continue;
-    Effect_(StartSearcher{id, SearcherOptionsOf(*sweep->spec, sweep->seed), sweep->space});
-    for (uint32_t i = 0; i < sweep->trials.size(); ++i) {
-      Effect_(AnnounceTrial{id, i, sweep->trials[i].point});
-    }
-    for (uint32_t number : sweep->finished) {
-      const Trial& trial = sweep->trials[number];
-      if (trial.state == TrialState::kCancelled) {
-        Effect_(ForgetTrial{id, number});
-      } else {
-        Effect_(ObserveTrial{id, ObservationOf(trial, number)});
-      }
-    }
+    TellHistory(*sweep);
     for (uint32_t number : sweep->live) {
       const Attempt* attempt = sweep->trials[number].LiveAttempt();
       TS_CHECK(attempt != nullptr, "a live trial has a live attempt");
@@ -67,6 +56,35 @@ void Controller::FinishRecovery(Time now, Output* out) {
     Dispatch();
   }
   out_ = nullptr;
+}
+
+StartSearcher Controller::SearcherFor(const Sweep& sweep) const {
+  StartSearcher start{sweep.number, SearcherOptionsOf(*sweep.spec, sweep.seed), sweep.space};
+  start.options.trials = sweep.target;
+  return start;
+}
+
+void Controller::ReportRungs(const Sweep& sweep, uint32_t number, size_t from) {
+  const Trial& trial = sweep.trials[number];
+  const std::vector<int64_t>& milestones = sweep.milestones.at(trial.bracket);
+  for (size_t i = from; i < trial.rung_values.size(); ++i) {
+    Effect_(ReportRung{sweep.number, {.trial = number, .rung = milestones[i], .value = trial.rung_values[i]}});
+  }
+}
+
+void Controller::TellHistory(const Sweep& sweep) {
+  const SweepId id = sweep.number;
+  Effect_(SearcherFor(sweep));
+  for (uint32_t i = 0; i < sweep.trials.size(); ++i) Effect_(AnnounceTrial{id, i, sweep.trials[i].point});
+  for (uint32_t i = 0; i < sweep.trials.size(); ++i) ReportRungs(sweep, i, 0);
+  for (const uint32_t number : sweep.finished) {
+    const Trial& trial = sweep.trials[number];
+    if (trial.state == TrialState::kCancelled) {
+      Effect_(ForgetTrial{id, number});
+    } else {
+      Effect_(ObserveTrial{id, ObservationOf(trial, number)});
+    }
+  }
 }
 
 void Controller::Emit(Event event) {
@@ -109,6 +127,9 @@ Observation ObservationOf(const Trial& trial, uint32_t number) {
                                                               : Outcome::kFailed;
   observation.value = trial.has_value ? trial.last_value : std::nan("");
   observation.step = trial.last_step;
+  int64_t ms = 0;
+  for (const Attempt& attempt : trial.attempts) ms += std::max<int64_t>(0, (attempt.end - attempt.start).ms);
+  observation.seconds = static_cast<double>(ms) / 1000;
   return observation;
 }
 
@@ -148,7 +169,9 @@ Verdict Controller::Measure(const AttemptRef& ref, uint64_t sequence, int64_t st
   // A trial that is being stopped already is recorded, not judged again.
   if (trial.state == TrialState::kRunning) event.verdict = sweep.scheduler->Decide(report);
   const Verdict verdict = event.verdict;
+  const size_t rungs = trial.rung_values.size();
   Emit(std::move(event));
+  ReportRungs(sweep, id.number, rungs);
   return verdict;
 }
 

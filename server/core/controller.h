@@ -100,6 +100,12 @@ class Controller {
   void Handle(const CompleteTrial& command);
   void Handle(const Tick& command);
 
+  // --- what the searcher is told
+  StartSearcher SearcherFor(const Sweep& sweep) const;
+  // The rungs that a trial has reached, from the `from`th on.
+  void ReportRungs(const Sweep& sweep, uint32_t number, size_t from);
+  void TellHistory(const Sweep& sweep);  // to a new searcher
+
   // --- lifecycle
   void Emit(Event event);
   void Effect_(Effect effect) { out_->effects.push_back(std::move(effect)); }

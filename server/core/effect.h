@@ -32,6 +32,11 @@ struct AnnounceTrial {  // a point that did not come from RequestSuggestion
   uint32_t trial = 0;
   Point point;
 };
+// Before the trial's ObserveTrial.
+struct ReportRung {
+  SweepId sweep;
+  RungReport report;
+};
 struct ObserveTrial {
   SweepId sweep;
   Observation observation;
@@ -103,8 +108,8 @@ struct DeleteLogs {
   SweepId sweep;
 };
 
-using Effect = std::variant<StartSearcher, DropSearcher, RequestSuggestion, AnnounceTrial, ObserveTrial, ForgetTrial,
-                            SendWelcome, SendAssign, SendStop, SendAck, SendVerdict, SendDrain, CloseSession,
-                            AppendLog, DeleteLogs>;
+using Effect = std::variant<StartSearcher, DropSearcher, RequestSuggestion, AnnounceTrial, ReportRung, ObserveTrial,
+                            ForgetTrial, SendWelcome, SendAssign, SendStop, SendAck, SendVerdict, SendDrain,
+                            CloseSession, AppendLog, DeleteLogs>;
 
 }  // namespace tunesmith

@@ -60,6 +60,9 @@ struct Trial {
   Origin origin;                     // why this point
   std::optional<uint32_t> repeat_of; // the first trial with this point
   std::vector<SlotValue> last_metrics;
+  // Searcher's metric at the report that reached each of the bracket's milestones, as far as the trial got; the last
+  // known value where that report lacked it, NaN where there was none.
+  std::vector<double> rung_values;
   std::vector<double> curve;         // searcher's metric, at most kCurvePointsMax, thinned evenly
   std::vector<Attempt> attempts;
   std::string reason;                // why it ended, or is being stopped
@@ -85,6 +88,7 @@ struct Sweep {
   Time created;
   Time ended;
   bool exhausted = false;
+  std::map<int32_t, std::vector<int64_t>> milestones;  // by bracket: the scheduler's, for those that trials are in
   int64_t target = 0;                 // trials in all: budget x grid cells
   std::deque<Trial> trials;           // by number
   std::set<uint32_t> pending;         // numbers of pending trials, in the order in which they get a place

@@ -51,7 +51,7 @@ void Controller::Handle(const CreateSweep& command) {
   const SweepId id = event.sweep;
   Emit(std::move(event));
   const Sweep& sweep = *state_.FindSweep(id);
-  Effect_(StartSearcher{id, SearcherOptionsOf(*sweep.spec, sweep.seed), sweep.space});
+  Effect_(SearcherFor(sweep));
   dispatch_ = true;
   Reply reply;
   reply.sweep = id;

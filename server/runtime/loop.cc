@@ -18,7 +18,8 @@ constexpr Duration kTickInterval{250};
 bool IsForSearchers(const Effect& effect) {
   return std::holds_alternative<StartSearcher>(effect) || std::holds_alternative<DropSearcher>(effect) ||
          std::holds_alternative<RequestSuggestion>(effect) || std::holds_alternative<AnnounceTrial>(effect) ||
-         std::holds_alternative<ObserveTrial>(effect) || std::holds_alternative<ForgetTrial>(effect);
+         std::holds_alternative<ReportRung>(effect) || std::holds_alternative<ObserveTrial>(effect) ||
+         std::holds_alternative<ForgetTrial>(effect);
 }
 
 bool IsForLogs(const Effect& effect) {

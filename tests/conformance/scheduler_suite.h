@@ -259,6 +259,20 @@ TEST_P(SchedulerSuite, EveryVerdictIsConsistent) {
   }
 }
 
+TEST_P(SchedulerSuite, MilestonesAreTheStepsAtWhichATrialIsJudged) {
+  for (int32_t bracket = -1; bracket < 5; ++bracket) {
+    const auto scheduler = Make();
+    scheduler->AddTrial(0, bracket);
+    std::vector<int64_t> judged;
+    for (int64_t step = 1; step <= 200; ++step) {
+      const Verdict verdict = scheduler->Decide({.trial = 0, .step = step, .value = 0.5});
+      scheduler->Apply(0, verdict);
+      if (verdict.recorded) judged.push_back(step);
+    }
+    EXPECT_EQ(scheduler->Milestones(bracket), judged) << "bracket " << bracket;
+  }
+}
+
 TEST_P(SchedulerSuite, ATrialIsRecordedOnceAtEachRung) {
   const auto scheduler = Make();
   std::set<std::pair<uint32_t, double>> seen;

@@ -232,6 +232,9 @@ void ControllerNode::RunSearcher(SweepId sweep) {
       return world_->Fail("a searcher is used before it is started");
     } else if (const auto* announce = std::get_if<AnnounceTrial>(&effect)) {
       Announce(&strand, announce->trial, announce->point);
+    } else if (const auto* report = std::get_if<ReportRung>(&effect)) {
+      if (strand.announced.count(report->report.trial) == 0) return world_->Fail("an unknown trial reaches a rung");
+      strand.searcher->Report(report->report);
     } else if (const auto* observe = std::get_if<ObserveTrial>(&effect)) {
       if (strand.announced.count(observe->observation.trial) == 0) return world_->Fail("an unknown trial is observed");
       strand.searcher->Observe(observe->observation);

@@ -66,6 +66,12 @@ inline AttemptExit ExitCode(int32_t code, const std::string& reason = "") {
   return exit;
 }
 
+inline AttemptExit LostExit() {
+  AttemptExit exit;
+  exit.lost = true;
+  return exit;
+}
+
 inline AttemptExit StartFailure(const std::string& reason) {
   AttemptExit exit;
   exit.start_failed = true;

@@ -59,6 +59,39 @@ TEST_F(RecoveryTest, SearchersAreToldTheHistoryInItsOrder) {
   EXPECT_EQ(forgotten[0].trial, 2u);
 }
 
+TEST_F(RecoveryTest, SearchersAreToldOfTheRungsBeforeTheEnds) {
+  const SessionId worker = Connect("w", 2);
+  SweepSpec spec = AshaSpecOf("digits", 2);
+  const SweepId id = Create(spec);
+  for (const uint32_t trial : {1u, 0u}) {
+    Report(worker, RefOf(id, trial), 1, 0.5 - trial);
+    Report(worker, RefOf(id, trial), 2, 0.25 - trial);
+  }
+  EXPECT_EQ(TrialOf(id, 0).state, TrialState::kStopping);
+  Ended(worker, RefOf(id, 0), ExitCode(143));
+  std::vector<RungReport> told;
+  for (const ReportRung& effect : TakeEffects<ReportRung>()) told.push_back(effect.report);
+  ASSERT_EQ(told.size(), 4u);
+  const auto ends = TakeEffects<ObserveTrial>();
+  ASSERT_EQ(ends.size(), 1u);
+
+  effects_.clear();
+  Restart();
+  std::vector<RungReport> again;
+  size_t announced = 0;
+  for (const Effect& effect : effects_) {
+    if (const auto* report = std::get_if<ReportRung>(&effect)) again.push_back(report->report);
+    if (std::holds_alternative<AnnounceTrial>(effect)) ++announced;
+    if (const auto* observe = std::get_if<ObserveTrial>(&effect)) {
+      EXPECT_EQ(announced, 2u);
+      EXPECT_EQ(again.size(), 4u) << "the rungs come first";
+      EXPECT_EQ(observe->observation, ends[0].observation);
+    }
+  }
+  EXPECT_TRUE(std::is_permutation(again.begin(), again.end(), told.begin(), told.end()));
+  EXPECT_EQ(TakeEffects<StartSearcher>().at(0).options.trials, 2);
+}
+
 TEST_F(RecoveryTest, EndedSweepsNeedNoSearcher) {
   const SessionId worker = Connect("w", 1);
   const SweepId id = Create(SpecOf("digits", 1));

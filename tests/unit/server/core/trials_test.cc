@@ -1,4 +1,7 @@
 // Trials: attempts, measurements, verdicts, ends.
+#include <set>
+
+#include "common/text.h"
 #include "tests/unit/server/core/core_test.h"
 
 namespace tunesmith {
@@ -299,6 +302,81 @@ TEST_F(TrialsTest, TheSchedulerMayFollowAnotherMetricThanTheSearcher) {
   EXPECT_EQ(TrialOf(id_, 0).state, TrialState::kRunning);
   EXPECT_EQ(TrialOf(id_, 1).state, TrialState::kStopping) << "judged by loss";
   EXPECT_EQ(SweepOf(id_).best_trial, 1u) << "ranked by accuracy";
+}
+
+class RungReportsTest : public TrialsTest {
+ protected:
+  // What the searcher was told since the last call: "0@2=0.5".
+  std::vector<std::string> Told() {
+    std::vector<std::string> told;
+    for (const ReportRung& effect : TakeEffects<ReportRung>()) {
+      const RungReport& r = effect.report;
+      told.push_back(std::to_string(r.trial) + "@" + std::to_string(r.rung) + "=" + DoubleText(r.value));
+    }
+    return told;
+  }
+  using Texts = std::vector<std::string>;
+};
+
+TEST_F(RungReportsTest, TheSearcherHearsOfEveryRungOnceWithItsOwnMetric) {
+  SweepSpec spec = AshaSpecOf("digits", 2);  // rungs at 1, 2, 4 of 8
+  spec.scheduler.metric = "error";
+  Run(spec, 2);
+  const AttemptRef ref = RefOf(id_, 0);
+  const auto report = [&](int64_t step, std::vector<NamedMetric> metrics) {
+    Post(WorkerRecords{worker_, {MeasuredOf(RefOf(id_, 0), step, std::move(metrics))}});
+    return Told();
+  };
+  EXPECT_EQ(report(1, {{"error", 0.1}}), (Texts{"0@1=nan"})) << "the searcher's metric is not known yet";
+  EXPECT_EQ(report(2, {{"error", 0.1}, {"loss", 3}}), (Texts{"0@2=3.0"}));
+  EXPECT_EQ(report(3, {{"error", 0.1}, {"loss", 2}}), Texts{});
+  EXPECT_EQ(report(4, {{"error", 0.1}}), (Texts{"0@4=2.0"})) << "the last known value";
+  EXPECT_EQ(report(5, {{"error", 0.1}, {"loss", 1}}), Texts{});
+  // Its next attempt passes the same rungs again.
+  Ended(worker_, ref, LostExit());
+  ASSERT_EQ(TrialOf(id_, 0).attempts.size(), 2u);
+  EXPECT_EQ(report(1, {{"error", 0.1}, {"loss", 9}}), Texts{});
+  EXPECT_EQ(report(5, {{"error", 0.1}, {"loss", 9}}), Texts{});
+}
+
+TEST_F(RungReportsTest, AReportMayReachSeveralRungs) {
+  Run(AshaSpecOf("digits", 1), 1);
+  Report(worker_, RefOf(id_, 0), 3, 0.5);
+  EXPECT_EQ(Told(), (Texts{"0@1=0.5", "0@2=0.5"}));
+  Report(worker_, RefOf(id_, 0), 4, kNan);
+  EXPECT_EQ(Told(), (Texts{"0@4=nan"}));
+}
+
+TEST_F(RungReportsTest, ATrialIsReportedAtTheRungsOfItsBracket) {
+  SweepSpec spec = AshaSpecOf("digits", 30);
+  spec.scheduler.brackets = 3;
+  Run(spec, 30);
+  std::set<int32_t> brackets;
+  for (uint32_t n = 0; n < 30; ++n) {
+    Report(worker_, RefOf(id_, n), 4, 0.5);
+    const int32_t bracket = TrialOf(id_, n).bracket;
+    brackets.insert(bracket);
+    EXPECT_EQ(Told().size(), static_cast<size_t>(3 - bracket));
+  }
+  EXPECT_EQ(brackets.size(), 3u);
+}
+
+TEST_F(RungReportsTest, NobodyIsComparedWhereEveryTrialRunsToItsEnd) {
+  Run(SpecOf("digits", 1), 1);
+  for (int64_t step = 1; step < 10; ++step) Report(worker_, RefOf(id_, 0), step, 0.5);
+  EXPECT_EQ(Told(), Texts{});
+}
+
+TEST_F(TrialsTest, TheSearcherHearsHowLongATrialRan) {
+  Run(SpecOf("digits", 2), 1);
+  now_ = now_ + Milliseconds(1500);
+  Ended(worker_, RefOf(id_, 0), LostExit());
+  now_ = now_ + Milliseconds(2000);
+  Finish(worker_, RefOf(id_, 0), 0.5);
+  const auto observed = TakeEffects<ObserveTrial>();
+  ASSERT_EQ(observed.size(), 1u);
+  EXPECT_EQ(observed[0].observation.seconds, 3.5) << "all its attempts";
+  EXPECT_EQ(TakeEffects<StartSearcher>().at(0).options.trials, 2);
 }
 
 }  // namespace
