@@ -88,9 +88,9 @@ void SetState(Sweep* sweep, uint32_t number, TrialState state) {
   ++sweep->counts[static_cast<size_t>(state)];
   trial.state = state;
   if (state == TrialState::kPending) {
-    sweep->pending.insert(number);
+    sweep->pending.Insert(trial, number);
   } else {
-    sweep->pending.erase(number);
+    sweep->pending.Erase(number);
   }
   if (state == TrialState::kRunning || state == TrialState::kStopping) {
     sweep->live.insert(number);
@@ -225,7 +225,7 @@ struct State::Applier {
     trial.repeat_of = e.repeat_of;
     trial.created = e.time;
     ++sweep.counts[static_cast<size_t>(TrialState::kPending)];
-    sweep.pending.insert(e.trial.number);
+    sweep.pending.Insert(trial, e.trial.number);
     sweep.scheduler->AddTrial(e.trial.number, e.bracket);
     if (!sweep.milestones.contains(e.bracket)) sweep.milestones[e.bracket] = sweep.scheduler->Milestones(e.bracket);
     Changed(&sweep, e.trial.number);

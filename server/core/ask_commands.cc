@@ -76,7 +76,7 @@ void Controller::ServeAsks(const Sweep& sweep) {
       work.ask_deadlines[number] = now_ + Milliseconds(ask.lease_ms);
     }
     for (; fresh > 0 && !sweep.pending.empty(); --fresh) {
-      const uint32_t number = *sweep.pending.begin();
+      const uint32_t number = sweep.pending.front();
       AttemptLeased event;
       event.attempt = {{sweep.number, number}, static_cast<uint32_t>(sweep.trials[number].attempts.size()) + 1};
       event.epoch = state_.next_epoch();

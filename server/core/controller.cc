@@ -323,7 +323,7 @@ void Controller::BeginStop(const Sweep& sweep, SweepState end, const std::string
   if (sweep.state >= SweepState::kStopping) return;
   const SweepId id = sweep.number;
   Emit(SweepChanged{id, SweepState::kStopping, end, reason, now_, delete_when_ended});
-  std::vector<uint32_t> numbers(sweep.pending.begin(), sweep.pending.end());
+  std::vector<uint32_t> numbers = sweep.pending.Numbers();
   numbers.insert(numbers.end(), sweep.live.begin(), sweep.live.end());
   for (uint32_t number : numbers) StopOneTrial(sweep, number, reason);
   // The last of them may have ended the sweep, and deleted it.
@@ -399,7 +399,7 @@ std::string Controller::CheckInvariants() const {
       const bool should_live = trial.state == TrialState::kRunning || trial.state == TrialState::kStopping;
       if (should_live != (live == 1)) return "a trial's state and its attempts disagree";
       if (sweep->live.count(i) != live) return "the set of live trials is wrong";
-      if ((trial.state == TrialState::kPending) != (sweep->pending.count(i) == 1)) return "the pending set is wrong";
+      if ((trial.state == TrialState::kPending) != sweep->pending.Contains(i)) return "the pending set is wrong";
     }
     for (size_t s = 0; s < kTrialStates; ++s) {
       if (counts[s] != sweep->counts[s]) return "the counts of trial states are wrong";

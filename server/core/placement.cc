@@ -166,7 +166,7 @@ bool Controller::DispatchOne(const Sweep& sweep) {
   std::vector<size_t> devices;
   LiveWorker* worker = FindPlace(sweep, &id, &devices);
   if (worker == nullptr) return false;
-  Lease(sweep, *sweep.pending.begin(), id, worker, devices);
+  Lease(sweep, sweep.pending.front(), id, worker, devices);
   return true;
 }
 

@@ -14,6 +14,7 @@
 #include "schedulers/scheduler.h"
 #include "search/space/space.h"
 #include "server/core/event.h"
+#include "server/core/queue.h"
 #include "server/core/types.h"
 #include "spec/sweep_spec.h"
 
@@ -91,7 +92,7 @@ struct Sweep {
   std::map<int32_t, std::vector<int64_t>> milestones;  // by bracket: the scheduler's, for those that trials are in
   int64_t target = 0;                 // trials in all: budget x grid cells
   std::deque<Trial> trials;           // by number
-  std::set<uint32_t> pending;         // numbers of pending trials, in the order in which they get a place
+  PendingQueue pending;               // in the order in which they get a place
   std::set<uint32_t> live;            // running or stopping
   int64_t counts[kTrialStates] = {};
   int64_t measurements = 0;
