@@ -58,7 +58,7 @@ std::string OptionReader::Word(std::string_view name, const std::vector<std::str
   const std::string text = ValueText(*value);
   if (std::find(words.begin(), words.end(), text) != words.end()) return text;
   const std::string closest = ClosestWord(text, words);
-  Refuse(name, *value, " is not one of " + Join(words, ", "),
+  Refuse(name, *value, (words.size() == 1 ? " is not " : " is not one of ") + Join(words, ", "),
          closest.empty() ? "leave it out, or give one of these" : "did you mean \"" + closest + "\"?");
   return fallback;
 }

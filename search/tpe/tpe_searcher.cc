@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "search/hyperopt/hyperopt_searcher.h"
 #include "search/registry.h"
 #include "search/seen_points.h"
 #include "search/tpe/history.h"
@@ -140,6 +141,7 @@ class TpeSearcher final : public Searcher {
 std::unique_ptr<Searcher> MakeTpeSearcher(const SearcherOptions& options, const Space& space,
                                           Problems* problems) {
   OptionReader reader(options, problems);
+  if (reader.Word("compat", {"hyperopt"}, "") == "hyperopt") return MakeHyperoptSearcher(options, space, problems);
   const int64_t startup = reader.Integer("startup_trials", 1, 100'000, 10);
   const int64_t candidates = reader.Integer("candidates", 1, 10'000, 24);
   const bool known = reader.Done();

@@ -24,7 +24,7 @@ namespace tunesmith {
 // - "above" holds at most 256 trials: a sample without replacement in which a trial's chance grows
 // with its number
 //   (Efraimidis and Spirakis 2006), so the work per suggestion does not grow with the sweep.
-// `grid` parameters are refused.
+// `grid` parameters are refused. `compat: hyperopt` gives another searcher, see hyperopt/hyperopt_searcher.h.
 std::unique_ptr<Searcher> MakeTpeSearcher(const SearcherOptions& options, const Space& space,
                                           Problems* problems);
 

@@ -138,6 +138,10 @@ constexpr Bad kBad[] = {
      "f:6: parameters.act.choice: cmaes searches numbers, and choice has none (set the search type to auto, or give a "
      "range)",
      true},
+    {"a misspelt compatibility",
+     "trainable: mlp\ntrials: 3\nmetric: loss:min\nparameters: {x: {uniform: [0, 1]}}\n"
+     "search:\n  type: tpe\n  compat: hyperotp\n",
+     "f:7: search.compat: \"hyperotp\" is not hyperopt (did you mean \"hyperopt\"?)", true},
     {"a number out of range for the searcher",
      "trainable: mlp\ntrials: 3\nmetric: loss:min\nparameters: {x: {uniform: [0, 1]}}\n"
      "search: {type: cmaes, sigma: 2}\n",
