@@ -2,12 +2,18 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
+#include <utility>
 
 #include "common/exact_math.h"
 #include "common/rng.h"
+#include "search/pareto/pareto.h"
 #include "search/registry.h"
 
 namespace tunesmith::tpe {
+
+History::History(uint64_t seed, std::vector<Goal> goals)
+    : seed_(seed), goals_(std::move(goals)), fronts_(goals_.size(), kBelowMax + 1) {}
 
 void History::Add(uint32_t trial, const Codes& codes) {
   Record record;
@@ -35,24 +41,51 @@ void History::Observe(const Observation& observation) {
   running_.erase({record.key, observation.trial});
   record.sampled = true;
   finished_.emplace(record.key, observation.trial);
-  if (observation.outcome != Outcome::kFailed && std::isfinite(observation.value)) {
-    ++ranked_;
-    record.loss = goal_ == Goal::kMin ? observation.value : -observation.value;
-    record.best = true;
-    best_.emplace(record.loss, observation.trial);
+  Rank(observation);
+  // What falls out of the sample and of the best can never come back: later trials only push further.
+  if (finished_.size() <= kAboveMax + kBelowMax) return;
+  const uint32_t last = std::prev(finished_.end())->second;
+  finished_.erase(std::prev(finished_.end()));
+  records_[last].sampled = false;
+  DropIfUnused(last);
+}
+
+void History::Rank(const Observation& observation) {
+  if (observation.outcome == Outcome::kFailed) return;
+  std::vector<double> losses;
+  AppendLosses(goals_.size() > 1 ? observation.values : std::vector<double>{observation.value}, goals_,
+               &losses);
+  if (!std::all_of(losses.begin(), losses.end(), [](double x) { return std::isfinite(x); })) return;
+  ++ranked_;
+  below_wanted_ = 0;
+  const bool feasible = observation.violation <= 0;  // NaN is not
+  const double violation = feasible                            ? 0
+                           : std::isnan(observation.violation) ? HUGE_VAL
+                                                               : observation.violation;
+  if (goals_.size() == 1) {
+    AddPlace({violation, losses[0], observation.trial});
+  } else if (feasible) {
+    AddToFronts(observation.trial, std::move(losses));
+  } else {
+    AddPlace({violation, 0, observation.trial});
   }
-  // What falls out of both can never come back: later trials only push further.
-  if (finished_.size() > kAboveMax + kBelowMax) {
-    const uint32_t last = std::prev(finished_.end())->second;
-    finished_.erase(std::prev(finished_.end()));
-    records_[last].sampled = false;
-    DropIfUnused(last);
-  }
-  if (best_.size() > kBelowMax + 1) {
-    const uint32_t last = std::prev(best_.end())->second;
-    best_.erase(std::prev(best_.end()));
-    records_[last].best = false;
-    DropIfUnused(last);
+}
+
+void History::AddPlace(const Place& place) {
+  records_[place.trial].best = true;
+  best_.insert(place);
+  if (best_.size() <= kBelowMax + 1) return;
+  const uint32_t last = std::prev(best_.end())->trial;
+  best_.erase(std::prev(best_.end()));
+  records_[last].best = false;
+  DropIfUnused(last);
+}
+
+void History::AddToFronts(uint32_t trial, std::vector<double> losses) {
+  records_[trial].best = true;
+  for (const uint32_t dropped : fronts_.Add(trial, std::move(losses))) {
+    records_[dropped].best = false;
+    DropIfUnused(dropped);
   }
 }
 
@@ -61,23 +94,72 @@ void History::DropIfUnused(uint32_t trial) {
   if (!it->second.best && !it->second.sampled && !it->second.running) records_.erase(it);
 }
 
+void History::Below(size_t wanted, std::vector<uint32_t>* members, std::vector<double>* weights) const {
+  if (goals_.size() > 1) {
+    if (below_wanted_ != wanted) {
+      below_.clear();
+      BelowOfFronts(wanted, &below_);
+      below_wanted_ = wanted;
+    }
+    *members = below_;
+    weights->assign(members->size(), 1);
+    return;
+  }
+  auto it = best_.begin();
+  for (; members->size() < wanted; ++it) members->push_back(it->trial);
+  // Expected improvement over the best trial outside, scaled by the group's whole improvement. Feasible trials cannot
+  // be compared with infeasible ones like that.
+  const Place& outside = it != best_.end() ? *it : *std::prev(it);
+  const double range = outside.loss - best_.begin()->loss;
+  const bool comparable = range > 0 && std::isfinite(range) && outside.violation == 0;
+  for (auto member = best_.begin(); member != it; ++member) {
+    weights->push_back(comparable ? std::max(1e-12, (outside.loss - member->loss) / range) : 1);
+  }
+}
+
+void History::BelowOfFronts(size_t wanted, std::vector<uint32_t>* members) const {
+  for (const auto& rank : fronts_.ranks()) {
+    if (members->size() + rank.size() > wanted) {
+      for (const uint32_t trial : Cut(rank, wanted - members->size())) members->push_back(trial);
+      return;
+    }
+    for (const Fronts::Member& member : rank) members->push_back(member.id);
+  }
+  for (auto it = best_.begin(); it != best_.end() && members->size() < wanted; ++it)
+    members->push_back(it->trial);
+}
+
+// `wanted` trials of a rank that together dominate much.
+std::vector<uint32_t> History::Cut(const std::vector<Fronts::Member>& rank, size_t wanted) const {
+  // Of a large rank a sample does: exact volumes in many dimensions are dear.
+  const size_t most = goals_.size() == 2 ? 512 : 64;
+  std::vector<std::pair<double, size_t>> sample;
+  for (size_t k = 0; k < rank.size(); ++k) sample.emplace_back(records_.at(rank[k].id).key, k);
+  if (sample.size() > most) {
+    std::sort(sample.begin(), sample.end());
+    sample.resize(most);
+    std::sort(sample.begin(), sample.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  }
+  std::vector<double> losses;
+  for (const auto& [key, k] : sample) losses.insert(losses.end(), rank[k].losses.begin(), rank[k].losses.end());
+  const std::vector<double> reference = ScaleToUnit(&losses, goals_.size());
+  std::vector<uint32_t> chosen =
+      SelectByHypervolume({losses.data(), sample.size(), goals_.size()}, reference.data(), wanted);
+  for (uint32_t& k : chosen) k = rank[sample[k].second].id;
+  return chosen;
+}
+
 Groups History::Split() const {
   Groups groups;
   const auto wanted = static_cast<size_t>(std::ceil(0.15 * static_cast<double>(ranked_)));
-  const size_t below = std::min({wanted, kBelowMax, best_.size()});
+  const size_t below = std::min(wanted, kBelowMax);
   std::vector<uint32_t> members;
-  auto it = best_.begin();
-  for (; members.size() < below; ++it) members.push_back(it->second);
-  // Expected improvement over the best trial outside, scaled by the group's whole improvement.
-  const double outside = it != best_.end() ? it->first : std::prev(it)->first;
-  const double range = outside - best_.begin()->first;
+  std::vector<double> weights;
+  Below(below, &members, &weights);
   double sum = 0;
-  for (const uint32_t trial : members) {
-    const Record& record = records_.at(trial);
-    const bool comparable = range > 0 && std::isfinite(range);
-    const double weight = comparable ? std::max(1e-12, (outside - record.loss) / range) : 1;
-    groups.below.push_back({record.codes.data(), weight});
-    sum += weight;
+  for (size_t k = 0; k < members.size(); ++k) {
+    groups.below.push_back({records_.at(members[k]).codes.data(), weights[k]});
+    sum += weights[k];
   }
   groups.below_prior_weight = sum / static_cast<double>(below);
 

@@ -1,6 +1,7 @@
 // What the TPE searcher keeps of a sweep: bounded, whatever the number of trials.
 #pragma once
 
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <set>
@@ -8,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "search/pareto/fronts.h"
 #include "search/searcher.h"
 #include "search/tpe/coding.h"
 #include "search/tpe/parzen.h"
@@ -28,33 +30,51 @@ struct Groups {
 // The state is a function of the set of calls, not of their order. Not thread-safe.
 class History {
  public:
-  History(uint64_t seed, Goal goal) : seed_(seed), goal_(goal) {}
+  // One goal, or several: then trials are ordered by rank of non-domination, and the rank that is cut by the volume
+  // that a trial adds (MOTPE: Ozaki et al. 2022; weights are even).
+  History(uint64_t seed, std::vector<Goal> goals);
 
   void Add(uint32_t trial, const Codes& codes);
   void Observe(const Observation& observation);
   void Forget(uint32_t trial);
 
-  // Trials that ended with a finite metric.
+  // Trials that ended with finite metrics.
   size_t ranked() const { return ranked_; }
   // Pointers into the history: valid until the next change. ranked() > 0.
   Groups Split() const;
 
  private:
   using Order = std::set<std::pair<double, uint32_t>>;
+  // Feasible trials stand before infeasible ones, which are ordered by violation.
+  struct Place {
+    double violation = 0;
+    double loss = 0;  // lower is better; 0 with several goals
+    uint32_t trial = 0;
+    friend auto operator<=>(const Place&, const Place&) = default;
+  };
   struct Record {
     std::vector<float> codes;
     double key = 0;   // of the sample without replacement: the smallest are in it
-    double loss = 0;  // lower is better
     bool best = false, sampled = false, running = true;
   };
 
+  void Rank(const Observation& observation);
   void DropIfUnused(uint32_t trial);
+  void AddPlace(const Place& place);
+  void AddToFronts(uint32_t trial, std::vector<double> losses);
+  // The trials of the group below, by number, and their weights.
+  void Below(size_t wanted, std::vector<uint32_t>* members, std::vector<double>* weights) const;
+  void BelowOfFronts(size_t wanted, std::vector<uint32_t>* members) const;
+  std::vector<uint32_t> Cut(const std::vector<Fronts::Member>& rank, size_t wanted) const;
 
   const uint64_t seed_;
-  const Goal goal_;
+  const std::vector<Goal> goals_;
   size_t ranked_ = 0;
   std::unordered_map<uint32_t, Record> records_;
-  Order best_;      // (loss, trial): the kBelowMax + 1 best
+  std::set<Place> best_;  // the kBelowMax + 1 best; with several goals only infeasible ones
+  Fronts fronts_;         // with several goals: the feasible ones
+  mutable std::vector<uint32_t> below_;  // of the last call with several goals
+  mutable size_t below_wanted_ = 0;      // with what it was called; 0: not since the last change
   Order finished_;  // (key, trial): the kAboveMax + kBelowMax smallest keys of finished trials
   Order running_;   // (key, trial)
 };

@@ -29,7 +29,7 @@ class TpeSearcher final : public Searcher {
         seed_(options.seed),
         startup_(startup),
         candidates_(candidates),
-        history_(options.seed, options.goal) {}
+        history_(options.seed, options.goals.empty() ? std::vector<Goal>{options.goal} : options.goals) {}
 
   void Add(uint32_t trial, const Point& point) override {
     seen_.Add(trial, point);

@@ -449,6 +449,35 @@ TEST_P(SearcherSuite, AFiniteSpaceUnderConstraintsIsProposedWhollyOnce) {
   }
 }
 
+TEST_P(SearcherSuite, SeveralObjectivesAndInfeasibleTrialsAreTakenOrRefused) {
+  const Space space = Mixed();
+  SearcherOptions options;
+  options.type = GetParam().type;
+  options.options = GetParam().options;
+  options.goals = {Goal::kMin, Goal::kMax, Goal::kMin};
+  Problems problems;
+  const auto searcher = MakeSearcher(options, space, &problems);
+  if (searcher == nullptr) {
+    ASSERT_FALSE(problems.empty());
+    EXPECT_EQ(problems[0].field, "search.type");
+    GTEST_SKIP() << problems[0].message;
+  }
+  std::set<uint64_t> hashes;
+  for (uint32_t n = 0; n < 80; ++n) {
+    const Suggestion s = searcher->Suggest(n);
+    ASSERT_FALSE(s.exhausted);
+    ASSERT_TRUE(space.Contains(s.point, nullptr));
+    hashes.insert(HashPoint(s.point));
+    searcher->Add(n, s.point);
+    Observation observation = Ended(n, std::nan(""));
+    const double third = n % 7 == 0 ? std::nan("") : ValueNumber(s.point[3]);
+    observation.values = {Loss(s.point), std::floor(Loss(s.point)), third};
+    if (n % 3 == 0) observation.violation = static_cast<double>(n);
+    searcher->Observe(observation);
+  }
+  EXPECT_EQ(hashes.size(), 80u);
+}
+
 TEST_P(SearcherSuite, UnknownOptionsAreRefusedWithASuggestion) {
   SearcherOptions options = Options();
   options.options.push_back({"candidats", Value(int64_t{5})});
