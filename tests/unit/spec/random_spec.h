@@ -30,6 +30,10 @@ class RandomSpec {
     if (spec.search.type == "tpe" && Coin()) {
       spec.search.options.emplace_back("startup_trials", static_cast<int64_t>(1 + rng_.Below(20)));
     }
+    if (spec.search.type == "tpe" && Coin()) {
+      spec.search.options.emplace_back("compat", std::string("hyperopt"));
+      spec.search.options.emplace_back("gamma", 0.3);
+    }
     Scheduler(&spec.scheduler);
     spec.budget.trials = 1 + static_cast<int64_t>(rng_.Below(1000));
     if (Coin())
