@@ -33,7 +33,7 @@ class AutoSearcher : public Searcher {
         only_process_(options.type == "gp"),
         startup_(startup),
         history_(options.seed, options.goal),
-        parameters_(features_.size()) {}
+        parameters_(features_.size(), history_.LogNoisePrior()) {}
 
   void Add(uint32_t trial, const Point& point) override {
     seen_.Add(trial, point);
@@ -100,19 +100,19 @@ class AutoSearcher : public Searcher {
     const uint64_t n = history_.results();
     if (!UseModels() || n < next_fit_) return;
     next_fit_ = n + std::max<uint64_t>(1, n / 12);
-    fits_due_.push_back(history_.Select(model::kProcessBest, model::kProcessOthers));
+    fits_due_.push_back({history_.Select(model::kProcessBest, model::kProcessOthers), history_.LogNoisePrior()});
   }
   void RunFits() {
     constexpr int kFirstSteps = 30, kSteps = 8;
     for (; !fits_due_.empty(); fits_due_.pop_front()) {
-      const std::vector<Scored>& trials = fits_due_.front();
+      const auto& [trials, log_noise_prior] = fits_due_.front();
       model::FeatureTable table(features_, trials.size());
       std::vector<double> y;
       for (size_t j = 0; j < trials.size(); ++j) {
         table.Set(j, history_.codes(trials[j].trial));
         y.push_back(trials[j].score);
       }
-      model::FitGp(table, y, std::exchange(fitted_, true) ? kSteps : kFirstSteps, &parameters_);
+      model::FitGp(table, y, log_noise_prior, std::exchange(fitted_, true) ? kSteps : kFirstSteps, &parameters_);
     }
   }
 
@@ -135,8 +135,10 @@ class AutoSearcher : public Searcher {
   }
 
   Judge JudgeOf(uint32_t trial) const {
-    constexpr uint64_t kProcessAlone = 50;  // with few results nothing does better
-    if (only_process_ || history_.results() < kProcessAlone) return Judge::kGp;
+    // With few results nothing does better, and where trials are stopped at rungs nothing ever did: the others propose
+    // points that pass the first rungs and no more.
+    constexpr uint64_t kProcessAlone = 50;
+    if (only_process_ || history_.results() < kProcessAlone || !history_.standings().plain()) return Judge::kGp;
     constexpr Judge kTurns[] = {Judge::kGp, Judge::kForest, Judge::kGp, Judge::kTpe};
     return kTurns[trial % std::size(kTurns)];
   }
@@ -176,7 +178,11 @@ class AutoSearcher : public Searcher {
   model::GpParameters parameters_;
   bool fitted_ = false;
   uint64_t next_fit_ = 0;
-  std::deque<std::vector<Scored>> fits_due_;
+  struct Fit {
+    std::vector<Scored> trials;
+    double log_noise_prior = 0;
+  };
+  std::deque<Fit> fits_due_;
   std::optional<model::Pool> pool_;
   uint64_t pool_results_ = 0;
 };

@@ -66,7 +66,8 @@ History::Scale History::ScaleNow() const {
 double History::Score(const Scale& scale, double quantile, double loss) {
   const double by_rank = NormalQuantile(quantile);
   if (!scale.by_value || quantile >= 0.5) return by_rank;
-  return 0.5 * (by_rank + (loss - scale.middle) / scale.unit);
+  constexpr double kShareOfValue = 0.75;
+  return (1 - kShareOfValue) * by_rank + kShareOfValue * ((loss - scale.middle) / scale.unit);
 }
 
 std::vector<Scored> History::Select(size_t best, size_t others) const {

@@ -21,7 +21,7 @@ struct Scored {
 };
 
 // Scores are the normal scores of the trials' quantiles (model/standings.h), so that the worse half, where outliers and
-// failures are, counts by rank alone. In the better half, where all trials ran to their end, half of the score is the
+// failures are, counts by rank alone. In the better half, where all trials ran to their end, most of the score is the
 // loss itself, scaled so that the middle is 0 and the best trial -2.5: a model of ranks alone is blind to the shape of
 // the metric near the optimum. Not thread-safe.
 class History {
@@ -44,6 +44,10 @@ class History {
   // little from one result to the next.
   std::vector<Scored> Select(size_t best, size_t others) const;
   static constexpr size_t kSampleMax = 256;
+
+  // Logarithm of the variance with which scores are expected to be off: losses at the end are taken nearly at their
+  // word, ranks at rungs are only a hint of them.
+  double LogNoisePrior() const { return standings_.plain() ? -7.0 : -4.6; }
 
   // The metric that a score stands for at the end of training; NaN as long as no trial ran to its end.
   double MetricAt(double score) const;

@@ -14,7 +14,7 @@ constexpr size_t kForestBest = 100, kForestOthers = 100;
 constexpr size_t kDensityBest = 25, kDensityOthers = 64;
 constexpr size_t kPendingMax = 64;  // counted in; further ones are only not proposed again
 constexpr size_t kParents = 5;
-constexpr int kRounds = 2;
+constexpr int kRounds = 3;
 constexpr size_t kPerRound = 24;
 
 // Logarithm of the expected improvement below `best`: of deviation x (z Phi(z) + phi(z)).

@@ -26,7 +26,7 @@ struct PoolContext {
 };
 
 // Drawn once for a state of the results: from the density of the best trials, from the prior, by mutation of the best
-// trials, and then around those of them that the Gaussian process likes best, in two rounds. Which trials are pending
+// trials, and then around those of them that the Gaussian process likes best, in three rounds. Which trials are pending
 // does not change it, only its judgement. Not thread-safe.
 class Pool {
  public:

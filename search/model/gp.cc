@@ -14,7 +14,6 @@ constexpr double kSqrt5 = 2.23606797749978969641;
 constexpr double kLogNoiseMin = -11.5, kLogNoiseMax = 1.0;
 constexpr double kLogScaleMin = -8.0, kLogScaleMax = 8.0;
 constexpr double kLogAmplitudeMin = -3.0, kLogAmplitudeMax = 3.0;
-constexpr double kLogNoisePrior = -4.6;
 constexpr double kLogScaleVariance = 1.5 * 1.5, kLogNoiseVariance = 1.5 * 1.5, kLogAmplitudeVariance = 1.0;
 
 // out[j] += scale * squared distance of `x` to each of the n values.
@@ -85,7 +84,8 @@ void SolveTransposed(size_t n, const double* u, size_t columns, double* b) {
 // Log posterior density of the parameters is climbed by its slope alone.
 class Slope {
  public:
-  Slope(const FeatureTable& points, const std::vector<double>& y) : map_(points.map()), y_(y), n_(y.size()) {
+  Slope(const FeatureTable& points, const std::vector<double>& y, double log_noise_prior)
+      : map_(points.map()), y_(y), n_(y.size()), log_noise_prior_(log_noise_prior) {
     const size_t pairs = n_ * (n_ - 1) / 2;
     distances_.resize(map_.size() * pairs);
     for (size_t f = 0; f < map_.size(); ++f) {
@@ -136,7 +136,7 @@ class Slope {
       trace += inverse_[i * n_ + i];
       fit += alpha_[i] * alpha_[i];
     }
-    (*slope)[features + 1] = 0.5 * noise * (fit - trace) - (p.log_noise - kLogNoisePrior) / kLogNoiseVariance;
+    (*slope)[features + 1] = 0.5 * noise * (fit - trace) - (p.log_noise - log_noise_prior_) / kLogNoiseVariance;
     double by_amplitude = 0.5 * amplitude * (fit - trace);
     k = 0;
     for (size_t i = 0; i < n_; ++i) {
@@ -194,18 +194,20 @@ class Slope {
   const FeatureMap& map_;
   const std::vector<double>& y_;
   const size_t n_;
+  const double log_noise_prior_;
   std::vector<double> distances_;  // by feature, then pair
   std::vector<double> r2_, correlation_, change_, matrix_, inverse_, lower_, alpha_;
 };
 
 }  // namespace
 
-GpParameters::GpParameters(size_t features)
-    : log_scale(features, 0.0), step(features + 2, 0.3), slope(features + 2, 0.0) {}
+GpParameters::GpParameters(size_t features, double log_noise_prior)
+    : log_scale(features, 0.0), log_noise(log_noise_prior), step(features + 2, 0.3), slope(features + 2, 0.0) {}
 
-void FitGp(const FeatureTable& points, const std::vector<double>& y, int steps, GpParameters* parameters) {
+void FitGp(const FeatureTable& points, const std::vector<double>& y, double log_noise_prior, int steps,
+           GpParameters* parameters) {
   if (y.size() < 2) return;
-  Slope slope_of(points, y);
+  Slope slope_of(points, y, log_noise_prior);
   const size_t features = points.map().size();
   std::vector<double> slope;
   for (int s = 0; s < steps; ++s) {

@@ -15,17 +15,19 @@ namespace tunesmith::model {
 struct GpParameters {
   std::vector<double> log_scale;  // by feature: logarithm of the inverse squared length scale
   double log_amplitude = 0;
-  double log_noise = -4.6;  // variance
+  double log_noise = 0;  // of the variance
   // Of the search for them: how far the next step goes, and the sign of the last slope, by parameter.
   std::vector<double> step, slope;
 
-  explicit GpParameters(size_t features);
+  // To start a fit from.
+  GpParameters(size_t features, double log_noise_prior);
 };
 
 // Moves the parameters towards the maximum of their posterior density by `steps` steps of Rprop (Riedmiller and Braun
-// 1993), under priors log scale ~ N(0, 1.5^2), log noise ~ N(log 0.01, 1.5^2), log amplitude ~ N(0, 1).
+// 1993), under priors log scale ~ N(0, 1.5^2), log noise ~ N(log_noise_prior, 1.5^2), log amplitude ~ N(0, 1).
 // `y` has one value per point. Same input, same output on every machine.
-void FitGp(const FeatureTable& points, const std::vector<double>& y, int steps, GpParameters* parameters);
+void FitGp(const FeatureTable& points, const std::vector<double>& y, double log_noise_prior, int steps,
+           GpParameters* parameters);
 
 // The process given observations, and points that are believed to turn out as predicted: a pending point leaves the
 // means as they are and lowers the deviations around it ("kriging believer", Ginsbourger et al. 2010, section 4.2).
