@@ -73,10 +73,14 @@ class AutoSearcher : public Searcher {
   }
 
   void Prepare() override {
-    if (UseModels()) PoolNow();
+    if (!UseModels()) return;
+    PoolNow();
+    if (!forest_due_.trials.empty()) ForestNow();
   }
 
  private:
+  static constexpr uint64_t kProcessAlone = 50;  // results until when only the process judges
+
   static Suggestion Made(Point point, Origin::Kind kind) {
     Suggestion suggestion;
     suggestion.point = std::move(point);
@@ -98,22 +102,43 @@ class AutoSearcher : public Searcher {
   void HasResult(uint32_t trial) {
     NotPending(trial);
     const uint64_t n = history_.results();
-    if (!UseModels() || n < next_fit_) return;
+    if (!UseModels()) return;
+    if (n >= next_forest_ && !only_process_ && n + 1 >= kProcessAlone && history_.standings().plain()) {
+      next_forest_ = n + std::max<uint64_t>(4, n / 25);
+      forest_due_ = {history_.Select(model::kForestBest, model::kForestOthers), 0};
+      forest_seed_ = n;
+    }
+    if (n < next_fit_) return;
     next_fit_ = n + std::max<uint64_t>(1, n / 12);
     fits_due_.push_back({history_.Select(model::kProcessBest, model::kProcessOthers), history_.LogNoisePrior()});
   }
   void RunFits() {
     constexpr int kFirstSteps = 30, kSteps = 8;
     for (; !fits_due_.empty(); fits_due_.pop_front()) {
-      const auto& [trials, log_noise_prior] = fits_due_.front();
-      model::FeatureTable table(features_, trials.size());
       std::vector<double> y;
-      for (size_t j = 0; j < trials.size(); ++j) {
-        table.Set(j, history_.codes(trials[j].trial));
-        y.push_back(trials[j].score);
-      }
-      model::FitGp(table, y, log_noise_prior, std::exchange(fitted_, true) ? kSteps : kFirstSteps, &parameters_);
+      const model::FeatureTable table = Learnt(fits_due_.front().trials, &y);
+      const int steps = std::exchange(fitted_, true) ? kSteps : kFirstSteps;
+      model::FitGp(table, y, fits_due_.front().log_noise_prior, steps, &parameters_);
     }
+  }
+
+  model::FeatureTable Learnt(const std::vector<Scored>& trials, std::vector<double>* y) const {
+    model::FeatureTable table(features_, trials.size());
+    for (size_t j = 0; j < trials.size(); ++j) {
+      table.Set(j, history_.codes(trials[j].trial));
+      y->push_back(trials[j].score);
+    }
+    return table;
+  }
+  // The forest of the last fit that was due.
+  const model::Forest& ForestNow() {
+    if (!forest_due_.trials.empty()) {
+      std::vector<double> y;
+      const model::FeatureTable table = Learnt(forest_due_.trials, &y);
+      forest_.emplace(table, y, model::Forest::Options(), Rng::ForLabels({context_.seed, forest_seed_, kStreamForest}));
+      forest_due_ = {};
+    }
+    return *forest_;
   }
 
   // A trial with this point has a result.
@@ -135,9 +160,8 @@ class AutoSearcher : public Searcher {
   }
 
   Judge JudgeOf(uint32_t trial) const {
-    // With few results nothing does better, and where trials are stopped at rungs nothing ever did: the others propose
-    // points that pass the first rungs and no more.
-    constexpr uint64_t kProcessAlone = 50;
+    // With few results no other does as well, and where trials are stopped at rungs the others propose points that
+    // pass the first rungs and no more.
     if (only_process_ || history_.results() < kProcessAlone || !history_.standings().plain()) return Judge::kGp;
     constexpr Judge kTurns[] = {Judge::kGp, Judge::kForest, Judge::kGp, Judge::kTpe};
     return kTurns[trial % std::size(kTurns)];
@@ -146,7 +170,7 @@ class AutoSearcher : public Searcher {
   std::optional<Suggestion> FromPool(uint32_t trial) {
     model::Pool& pool = PoolNow();
     const Judge judge = JudgeOf(trial);
-    const model::Pool::Judgement judgement = pool.By(judge);
+    const model::Pool::Judgement judgement = pool.By(judge, judge == Judge::kForest ? &ForestNow() : nullptr);
     const std::vector<Candidate>& candidates = pool.candidates();
     std::optional<size_t> best;
     for (size_t c = 0; c < candidates.size(); ++c) {
@@ -183,6 +207,9 @@ class AutoSearcher : public Searcher {
     double log_noise_prior = 0;
   };
   std::deque<Fit> fits_due_;
+  Fit forest_due_;  // no trials: none is due
+  uint64_t next_forest_ = 0, forest_seed_ = 0;
+  std::optional<model::Forest> forest_;
   std::optional<model::Pool> pool_;
   uint64_t pool_results_ = 0;
 };

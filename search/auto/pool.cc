@@ -10,7 +10,6 @@ namespace tunesmith::model {
 
 namespace {
 
-constexpr size_t kForestBest = 100, kForestOthers = 100;
 constexpr size_t kDensityBest = 25, kDensityOthers = 64;
 constexpr size_t kPendingMax = 64;  // counted in; further ones are only not proposed again
 constexpr size_t kParents = 5;
@@ -98,8 +97,8 @@ std::vector<std::vector<float>> Pool::Favourites() {
   return out;
 }
 
-Pool::Judgement Pool::By(Origin::Judge judge) {
-  if (judge == Origin::Judge::kForest) return ByForest();
+Pool::Judgement Pool::By(Origin::Judge judge, const Forest* forest) {
+  if (judge == Origin::Judge::kForest) return ByForest(*forest);
   if (judge == Origin::Judge::kTpe) return ByDensity();
   TakeInPending();
   return ByProcess();
@@ -133,20 +132,15 @@ Pool::Judgement Pool::ByProcess() const {
   return out;
 }
 
-Pool::Judgement Pool::ByForest() {
-  if (by_forest_) return *by_forest_;
-  const std::vector<Scored> learnt = history_.Select(kForestBest, kForestOthers);
-  const Forest forest(TableOf(learnt), ScoresOf(learnt), {},
-                      Rng::ForLabels({context_.seed, history_.results(), kStreamForest}));
+Pool::Judgement Pool::ByForest(const Forest& forest) const {
   Judgement out;
   for (const Batch& batch : batches_) {
     for (size_t c = 0; c < batch.table.points(); ++c) {
       const Forest::Prediction p = forest.Predict(batch.table, c);
       out.means.push_back(p.mean);
-      out.scores.push_back(LogExpectedImprovement(p.mean, std::sqrt(p.variance + 1e-6), learnt.front().score));
+      out.scores.push_back(LogExpectedImprovement(p.mean, std::sqrt(p.variance + 1e-6), learnt_.front().score));
     }
   }
-  by_forest_ = out;
   return out;
 }
 

@@ -41,8 +41,8 @@ class Pool {
     std::vector<double> scores;  // by candidate; higher is better
     std::vector<double> means;   // predicted history scores; empty if the judge does not predict
   };
-  // With the trials that are pending now counted in.
-  Judgement By(Origin::Judge judge);
+  // With the trials that are pending now counted in. `forest` is what the judge kForest asks; others take null.
+  Judgement By(Origin::Judge judge, const Forest* forest);
 
  private:
   struct Batch {
@@ -57,7 +57,7 @@ class Pool {
   FeatureTable TableOf(const std::vector<Scored>& trials) const;
   void TakeInPending();
   Judgement ByProcess() const;
-  Judgement ByForest();
+  Judgement ByForest(const Forest& forest) const;
   Judgement ByDensity() const;
 
   const PoolContext context_;
@@ -71,10 +71,10 @@ class Pool {
   std::vector<Candidate> candidates_;
   std::deque<Batch> batches_;         // never moved: views refer to tables
   std::vector<uint32_t> pending_;     // what the process has been told of
-  std::optional<Judgement> by_forest_;
 };
 
-// Trials that the process learns from: the best, and a sample of the rest.
+// Trials that the models learn from: the best, and a sample of the rest.
 constexpr size_t kProcessBest = 32, kProcessOthers = 32;
+constexpr size_t kForestBest = 100, kForestOthers = 100;
 
 }  // namespace tunesmith::model

@@ -24,8 +24,9 @@ Forest::Forest(const FeatureTable& points, const std::vector<double>& y, Options
 bool Forest::GoesLeft(const Node& node, double value) {
   if (value != value) return node.inactive_left;
   if (!node.categorical) return value < node.cut;
-  // One bit per category, drawn by hashing: a random half of them.
-  return (Mix64(static_cast<uint64_t>(node.cut) ^ Mix64(static_cast<uint64_t>(value) + 1)) & 1U) == 0;
+  const auto category = static_cast<uint64_t>(value);
+  if (category < 64) return ((node.sides >> category) & 1U) == 0;
+  return (Mix64(node.sides ^ Mix64(category)) & 1U) == 0;
 }
 
 uint32_t Forest::Grow(const FeatureTable& points, const std::vector<double>& y, uint32_t* begin, uint32_t* end,
@@ -64,7 +65,11 @@ uint32_t Forest::Grow(const FeatureTable& points, const std::vector<double>& y, 
     candidate.feature = static_cast<uint32_t>(f);
     candidate.categorical = points.map().features[f].categorical;
     candidate.inactive_left = inactive && (rng->NextU32() & 1U) == 0;
-    candidate.cut = candidate.categorical ? static_cast<double>(rng->NextU64() >> 12U) : rng->Uniform(lo, hi);
+    if (candidate.categorical) {
+      candidate.sides = rng->NextU64();
+    } else {
+      candidate.cut = rng->Uniform(lo, hi);
+    }
     if (lo == hi && !candidate.categorical) {  // all that are active are alike: active against inactive
       candidate.cut = candidate.inactive_left ? lo : INFINITY;
     }

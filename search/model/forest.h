@@ -33,7 +33,8 @@ class Forest {
     uint32_t feature = kLeaf;
     bool inactive_left = false;
     bool categorical = false;
-    double cut = 0;            // ordered: left if below; categorical: the seed that draws the sides
+    double cut = 0;            // ordered: left if below
+    uint64_t sides = 0;        // categorical: a random bit for each, left if clear
     uint32_t left = 0, right = 0;
     double mean = 0, variance = 0;  // of a leaf
   };
