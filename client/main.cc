@@ -185,7 +185,8 @@ class CommandLine {
              "A parameter: 'lr=loguniform(1e-5,1e-1)', 'm=uniform(0,1) when opt=sgd'");
     add_list("--constraint", &quick.constraints,
              "What parameters have to meet together: 'layers * batch <= 1024'");
-    add("-m,--metric", &quick.metric, "What to optimise: loss:min, accuracy:max");
+    add("-m,--metric", &quick.metric, "What to optimise: loss:min; accuracy:max,latency:min");
+    add_list("--require", &quick.require, "What a trial's metrics have to meet: 'latency <= 20'");
     add("-n,--trials", &quick.trials, "Number of trials");
     add("--search", &quick.search, "tpe (default), random, sobol, cmaes, grid; options as tpe:seed=7");
     add("--scheduler", &quick.scheduler, "fifo (default), asha:max_t=27,reduction_factor=3");
@@ -210,7 +211,8 @@ class CommandLine {
           &quick.max_parallel, &quick.resources, &quick.args, &quick.workdir}) {
       has_flags = has_flags || !one->empty();
     }
-    for (const auto* list : {&quick.params, &quick.constraints, &quick.env, &quick.collect, &quick.command}) {
+    for (const auto* list : {&quick.params, &quick.constraints, &quick.require, &quick.env,
+                             &quick.collect, &quick.command}) {
       has_flags = has_flags || !list->empty();
     }
     const int given =

@@ -35,7 +35,7 @@ std::vector<Line> TitleLines(const SummaryView& view, const Canvas& canvas) {
   std::vector<Line> blocks(2);
   blocks[0].Add(std::string("tunesmith") + canvas.Pick(" · ", " - "), Style::kDim);
   blocks[0].Add(CleanText(view.name, canvas.unicode), Style::kBold).Spaces(2);
-  blocks[0].Add(CleanText(view.state, canvas.unicode), view.best ? Style::kGood : Style::kBad);
+  blocks[0].Add(CleanText(view.state, canvas.unicode), view.best || !view.front.empty() ? Style::kGood : Style::kBad);
   blocks[0].Add(" after " + BriefDuration(view.elapsed_ms));
   blocks[1].Add(StatesText(view.counts, ", "));
   return Flow(blocks, 3, canvas);
@@ -55,7 +55,20 @@ Line GainLine(const SummaryView& view, const Canvas& canvas) {
   return line;
 }
 
+void AddFront(const SummaryView& view, const Canvas& canvas, std::vector<Line>* lines) {
+  constexpr size_t kShown = 20;
+  std::string text;
+  for (size_t i = 0; i < std::min(kShown, view.front.size()); ++i)
+    text += " #" + std::to_string(view.front[i]);
+  if (view.front.size() > kShown) text += " ...";
+  Line& line = lines->emplace_back();
+  line.Add(" front ").Add(std::to_string(view.front.size()) + " trials", Style::kBold).Add(":" + text);
+  for (const std::string& objective : view.objectives)
+    lines->emplace_back().Spaces(7).Add(CleanText(objective, canvas.unicode));
+}
+
 void AddBest(const SummaryView& view, const Canvas& canvas, std::vector<Line>* lines) {
+  if (!view.front.empty()) return AddFront(view, canvas, lines);
   if (!view.best) {
     lines->emplace_back().Add(" no trial has a result", Style::kBad);
     return;

@@ -27,6 +27,8 @@ struct SummaryView {
   ViewGoal goal = ViewGoal::kMin;
   std::optional<BestView> best;
   std::optional<int64_t> best_step;
+  std::vector<std::string> objectives;  // several: "accuracy (max)"; then there is a front and no best trial
+  std::vector<uint32_t> front;
   std::optional<double> first_value;   // the objective of the first trial that completed
   std::string argv;                    // of the best trial, quoted for a shell, ready to paste
   std::vector<FailureCause> failures;  // most frequent first

@@ -209,7 +209,9 @@ class TableMaker {
   Line HeadingLine() const;
   Line RowLine(size_t row) const;
   Style CellStyle(const Column& column, const TrialRow& row) const;
-  bool IsBest(const TrialRow& row) const { return view_.best && view_.best->number == row.number; }
+  bool IsBest(const TrialRow& row) const {
+    return row.front || (view_.best && view_.best->number == row.number);
+  }
   size_t UsedWidth() const;
 
   const SweepView& view_;

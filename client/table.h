@@ -43,6 +43,7 @@ struct TrialRow {
   std::optional<int64_t> time_ms;  // running time
   std::string note;                // "CUDA out of memory on lab-02:0"
   std::string from = {};           // where the point came from: "gp", "start", "user"
+  bool front = false;              // with several objectives: no other trial dominates it
 };
 
 struct BestView {
@@ -93,6 +94,9 @@ struct SweepView {
   ViewGoal goal = ViewGoal::kMin;
   std::optional<BestView> best;
   std::vector<double> best_so_far;  // best objective value after each ended trial
+  // Several objectives, of which `metric` is the first one: then there is a front and no best trial.
+  std::vector<std::pair<std::string, ViewGoal>> objectives;
+  std::vector<uint32_t> front;  // trials, by number
 
   std::string searcher;     // "tpe", for people; may be empty
   std::string scheduler;    // "asha 1..9 by 2"; may be empty

@@ -92,10 +92,37 @@ Line ProgressLine(const SweepView& view, const Canvas& canvas) {
   return line.Append(text);
 }
 
+// " accuracy ↑ latency ↓ front of 14: #3 #8 #12 …": as many as the line holds.
+Line FrontLine(const SweepView& view, const Canvas& canvas) {
+  const size_t name_max = std::max<size_t>(canvas.width / 8, 6);
+  Line line;
+  for (const auto& [name, goal] : view.objectives) {
+    const bool is_max = goal == ViewGoal::kMax;
+    line.Spaces(1).Add(CutText(CleanText(name, canvas.unicode), name_max, canvas.unicode));
+    line.Add(canvas.unicode ? (is_max ? " ↑" : " ↓") : (is_max ? " (max)" : " (min)"));
+  }
+  line.Add(" front");
+  if (view.front.empty()) {
+    line.Add(" -");
+    return line;
+  }
+  line.Add(" of " + std::to_string(view.front.size()), Style::kBold).Add(":");
+  for (const uint32_t number : view.front) {
+    const std::string piece = " #" + std::to_string(number);
+    if (line.width() + piece.size() + 2 > canvas.width) {
+      line.Add(canvas.Pick(" …", " ~"), Style::kDim);
+      break;
+    }
+    line.Add(piece);
+  }
+  return line;
+}
+
 // " val_acc ↑ best 0.9432 (#93)  lr=3.1e-3 wd=5.0e-4 opt=sgd" and a second line if there are many
 // parameters.
 std::vector<Line> BestLines(const SweepView& view, const ColumnStyles& styles,
                             const Canvas& canvas) {
+  if (!view.objectives.empty()) return {FrontLine(view, canvas)};
   const bool is_max = view.goal == ViewGoal::kMax;
   const std::string arrow =
       canvas.unicode ? (is_max ? " ↑" : " ↓") : (is_max ? " (max)" : " (min)");

@@ -179,6 +179,32 @@ Node EnvNode(const std::vector<std::string>& env, FieldLog* log) {
   return node;
 }
 
+Node TextList(const std::vector<std::string>& texts) {
+  Node list;
+  list.kind = Node::Kind::kList;
+  for (const std::string& text : texts) list.items.push_back(TextNode(text));
+  return list;
+}
+
+// "accuracy:max,latency:min" as its parts; a comma without a goal before it belongs to a name.
+std::vector<std::string> SplitMetrics(std::string_view text) {
+  std::vector<std::string> parts;
+  std::string part;
+  while (!text.empty()) {
+    const size_t comma = text.find(',');
+    part += text.substr(0, comma);
+    text = comma == std::string_view::npos ? "" : text.substr(comma + 1);
+    const size_t colon = part.rfind(':');
+    if (text.empty() || (colon != std::string::npos && GoalFromText(part.substr(colon + 1)))) {
+      parts.emplace_back(Trim(part));
+      part.clear();
+    } else {
+      part += ',';
+    }
+  }
+  return parts;
+}
+
 Node CollectNode(const std::vector<std::string>& collect) {
   Node list;
   list.kind = Node::Kind::kList;
@@ -218,7 +244,11 @@ std::optional<SweepSpec> SpecFromFlags(const QuickFlags& flags, Problems* proble
   text("name", flags.name);
   text("args", flags.args);
   text("workdir", flags.workdir);
-  text("metric", flags.metric);
+  if (const auto metrics = SplitMetrics(flags.metric); metrics.size() > 1) {
+    AddItem(&root, "metrics", TextList(metrics));
+  } else {
+    text("metric", flags.metric);
+  }
   if (!flags.command.empty()) AddItem(&root, "command", CommandNode(flags));
   if (!flags.params.empty()) {
     Node parameters;
@@ -227,13 +257,15 @@ std::optional<SweepSpec> SpecFromFlags(const QuickFlags& flags, Problems* proble
     AddItem(&root, "parameters", std::move(parameters));
   }
   if (!flags.constraints.empty()) {
-    Node list;
-    list.kind = Node::Kind::kList;
-    for (const std::string& constraint : flags.constraints)
-      list.items.push_back(TextNode(constraint));
-    AddItem(&root, "constraints", std::move(list));
+    AddItem(&root, "constraints", TextList(flags.constraints));
   }
-  if (!flags.search.empty()) AddItem(&root, "search", reader.Typed(flags.search, "search"));
+  if (!flags.search.empty() || !flags.require.empty()) {
+    Node search;
+    search.kind = Node::Kind::kMap;
+    if (!flags.search.empty()) search = reader.Typed(flags.search, "search");
+    if (!flags.require.empty()) AddItem(&search, "require", TextList(flags.require));
+    AddItem(&root, "search", std::move(search));
+  }
   if (!flags.scheduler.empty())
     AddItem(&root, "scheduler", reader.Typed(flags.scheduler, "scheduler"));
   if (!flags.trials.empty()) AddItem(&root, "trials", PlainNode(flags.trials));

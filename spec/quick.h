@@ -18,7 +18,8 @@ struct QuickFlags {
   std::vector<std::string>
       params;             // "lr=loguniform(1e-5,1e-1)", "momentum=uniform(0.5,0.99) when opt=sgd"
   std::vector<std::string> constraints;  // "layers * batch <= 1024"
-  std::string metric;     // "loss:min", "accuracy:max"
+  std::string metric;     // "loss:min", "accuracy:max"; several: "accuracy:max,latency:min"
+  std::vector<std::string> require;  // "latency <= 20"
   std::string search;     // "tpe", "tpe:startup_trials=10,seed=7"
   std::string scheduler;  // "asha", "asha:max_t=27,reduction_factor=3,metric=loss,mode=min"
   std::string trials;     // "50"

@@ -44,8 +44,9 @@ class SweepReader {
         {"workdir", [this](N n, F f) { ReadText(n, f, &spec_.program.workdir, log_); }},
         {"env", [this](N n, F f) { Env(n, f); }},
         {"parameters", [this](N n, F f) { Parameters(n); }},
-        {"constraints", [this](N n, F f) { Constraints(n, f); }},
+        {"constraints", [this](N n, F f) { TextOrTexts(n, f, &spec_.constraints); }},
         {"metric", [this](N n, F f) { MetricSection(n, f); }},
+        {"metrics", [this](N n, F f) { Metrics(n, f); }},
         {"search", [this](N n, F f) { Search(n, f); }},
         {"scheduler", [this](N n, F f) { Scheduler(n, f); }},
         {"trials",
@@ -135,10 +136,56 @@ class SweepReader {
     broken_ = std::move(read.broken);
   }
 
-  void Constraints(N n, F f) {
-    if (n.kind == Node::Kind::kList) return ReadTextList(n, f, &spec_.constraints, log_);
+  // A list of texts; one text needs no list.
+  void TextOrTexts(N n, F f, std::vector<std::string>* out) {
+    if (n.kind == Node::Kind::kList) return ReadTextList(n, f, out, log_);
     log_->Note(f + "[0]", n.at);
-    ReadText(n, f + "[0]", &spec_.constraints.emplace_back(), log_);
+    ReadText(n, f + "[0]", &out->emplace_back(), log_);
+  }
+
+  // "accuracy:max".
+  static std::optional<Goal> TakeGoal(std::string* text) {
+    const size_t colon = text->rfind(':');
+    const auto goal = colon == std::string::npos
+                          ? std::nullopt
+                          : GoalFromText(std::string_view(*text).substr(colon + 1));
+    if (goal) text->resize(colon);
+    return goal;
+  }
+
+  void Metrics(N n, F f) {
+    if (!metrics_field_.empty()) {
+      return log_->Add(f, "the same is said by " + metrics_field_, "keep one of them");
+    }
+    metrics_field_ = f;
+    if (f != "search.metrics") log_->NoteAs("search.metrics", f);
+    if (n.kind != Node::Kind::kList) {
+      return log_->Add(f, "here stands " + Describe(n) + ", not a list",
+                       "write metrics: [accuracy:max, latency:min]");
+    }
+    for (size_t i = 0; i < n.items.size(); ++i) {
+      const std::string field = f + "[" + std::to_string(i) + "]";
+      log_->Note(field, n.items[i].at);
+      if (f != "search.metrics") log_->NoteAs("search.metrics[" + std::to_string(i) + "]", field);
+      Objective& objective = spec_.search.objectives.emplace_back();
+      std::optional<Goal> goal;
+      if (n.items[i].IsScalar()) {
+        ReadText(n.items[i], field, &objective.metric, log_);
+        goal = TakeGoal(&objective.metric);
+      } else {
+        ReadObject(n.items[i], field,
+                   {{"name", [&](N m, F g) { ReadText(m, g, &objective.metric, log_); }},
+                    {"mode", [&](N m, F g) { GoalOf(m, g, &goal); }},
+                    {"goal", [&](N m, F g) { GoalOf(m, g, &goal); }}},
+                   log_);
+      }
+      if (goal) {
+        objective.goal = *goal;
+      } else if (!objective.metric.empty() && !goal_keys_.contains(field + ".mode")) {
+        log_->Add(field, "is a small or a large " + objective.metric + " good?",
+                  "write " + objective.metric + ":min or " + objective.metric + ":max");
+      }
+    }
   }
 
   void GoalOf(N n, F f, std::optional<Goal>* out) {
@@ -151,11 +198,7 @@ class SweepReader {
     if (n.IsScalar()) {
       std::string text;
       ReadText(n, f, &text, log_);
-      const size_t colon = text.rfind(':');
-      const auto goal = colon == std::string::npos
-                            ? std::nullopt
-                            : GoalFromText(std::string_view(text).substr(colon + 1));
-      if (goal) text.resize(colon);
+      const auto goal = TakeGoal(&text);
       common_metric_ = text;
       common_goal_ = goal;
       common_name_field_ = common_goal_field_ = f;
@@ -176,6 +219,8 @@ class SweepReader {
     ReadObject(n, f,
                {{"type", [&](N m, F g) { ReadText(m, g, &search.type, log_); }},
                 {"metric", [&](N m, F g) { ReadText(m, g, &search.metric, log_); }},
+                {"metrics", [&](N m, F g) { Metrics(m, g); }},
+                {"require", [&](N m, F g) { TextOrTexts(m, g, &search.require); }},
                 {"mode", [&](N m, F g) { GoalOf(m, g, &search_goal_); }},
                 {"goal", [&](N m, F g) { GoalOf(m, g, &search_goal_); }},
                 {"seed", [&](N m, F g) { Seed(m, g); }}},
@@ -330,7 +375,14 @@ class SweepReader {
   void SettleMetric() {
     SearchSpec& search = spec_.search;
     SchedulerSpec& scheduler = spec_.scheduler;
-    if (search.metric.empty() && !common_metric_.empty()) {
+    if (!search.objectives.empty()) {
+      if (!search.metric.empty() || !common_metric_.empty()) {
+        log_->Add(search.metric.empty() ? common_name_field_ : "search.metric",
+                  metrics_field_ + " names the metrics already", "keep one of them");
+      }
+      search.metric = search.objectives[0].metric;
+      search_goal_ = search.objectives[0].goal;
+    } else if (search.metric.empty() && !common_metric_.empty()) {
       search.metric = common_metric_;
       log_->NoteAs("search.metric", common_name_field_);
       if (!search_goal_ && common_goal_) {
@@ -356,11 +408,20 @@ class SweepReader {
       }
     } else if (scheduler_goal_) {
       scheduler.goal = *scheduler_goal_;
-    } else if (scheduler.metric == search.metric) {
-      scheduler.goal = search.goal;
+    } else if (const auto known = KnownGoal(scheduler.metric)) {
+      scheduler.goal = *known;
     } else {
       AskForGoal("scheduler.mode", scheduler.metric);
     }
+  }
+
+  // Of one of the searcher's metrics.
+  std::optional<Goal> KnownGoal(const std::string& metric) const {
+    if (metric == spec_.search.metric) return spec_.search.goal;
+    for (const Objective& objective : spec_.search.objectives) {
+      if (objective.metric == metric) return objective.goal;
+    }
+    return std::nullopt;
   }
 
   void AskForGoal(F field, const std::string& metric) {
@@ -391,6 +452,7 @@ class SweepReader {
   std::set<std::string> broken_;              // parameters
   std::map<std::string, std::string> given_;  // canonical field -> the field that gave it
   std::set<std::string> goal_keys_;
+  std::string metrics_field_;                 // "metrics" or "search.metrics" where it is given
   std::string common_metric_, common_name_field_, common_goal_field_;
   std::optional<Goal> common_goal_, search_goal_, scheduler_goal_;
   const Node* points_ = nullptr;

@@ -58,10 +58,19 @@ struct CollectRule {
   friend bool operator==(const CollectRule&, const CollectRule&) = default;
 };
 
+// One of several.
+struct Objective {
+  std::string metric;
+  Goal goal = Goal::kMin;
+  friend bool operator==(const Objective&, const Objective&) = default;
+};
+
 struct SearchSpec {
   std::string type = "tpe";
   std::string metric;
   Goal goal = Goal::kMin;
+  std::vector<Objective> objectives;  // several: two at least, `metric` and `goal` being the first; empty: one
+  std::vector<std::string> require;   // METRIC OP NUMBER (requirement.h): what a trial has to meet to count
   std::optional<uint64_t> seed;  // the controller draws one if absent, and journals it
   std::vector<std::pair<std::string, Value>> options;
   friend bool operator==(const SearchSpec&, const SearchSpec&) = default;

@@ -190,8 +190,21 @@ void WriteProgram(const ProgramSpec& program, Writer* w) {
 void WriteSearch(const SearchSpec& search, Writer* w) {
   w->OpenKey("search", '{');
   w->Text("type", search.type);
-  if (!search.metric.empty()) w->Text("metric", search.metric);
-  w->Text("mode", GoalText(search.goal));
+  if (search.objectives.empty()) {
+    if (!search.metric.empty()) w->Text("metric", search.metric);
+    w->Text("mode", GoalText(search.goal));
+  } else {
+    w->OpenKey("metrics", '[');
+    for (const Objective& objective : search.objectives) {
+      w->Comma();
+      w->Open('{');
+      w->Text("name", objective.metric);
+      w->Text("mode", GoalText(objective.goal));
+      w->Close('}');
+    }
+    w->Close(']');
+  }
+  if (!search.require.empty()) w->Texts("require", search.require);
   if (search.seed) {
     w->Key("seed");
     w->Raw(std::to_string(*search.seed));

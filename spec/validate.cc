@@ -10,6 +10,7 @@
 #include "common/text.h"
 #include "spec/json_value.h"
 #include "spec/reader.h"
+#include "spec/requirement.h"
 
 namespace tunesmith {
 namespace {
@@ -114,6 +115,8 @@ class Validator {
           "add metric: {name: loss, mode: min}");
     }
     CheckMetric("search.metric", search.metric);
+    CheckObjectives();
+    CheckRequirements();
     for (const auto& [name, value] : search.options) {
       ValidateText("search." + name.substr(0, kNameBytesMax), name, kNameBytesMax, &problems_);
       ValidateValue("search." + name.substr(0, kNameBytesMax), value, &problems_);
@@ -136,7 +139,52 @@ class Validator {
     }
   }
 
+  void CheckObjectives() {
+    const auto& objectives = spec_.search.objectives;
+    if (objectives.empty()) return;
+    const std::string field = "search.metrics";
+    if (objectives.size() < 2 || objectives.size() > kObjectivesMax) {
+      return Add(field, std::to_string(objectives.size()) + " is not a number of objectives",
+                 objectives.size() < 2 ? "give at least two, or one as metric: loss:min"
+                                       : "give at most " + std::to_string(kObjectivesMax));
+    }
+    if (objectives[0].metric != spec_.search.metric || objectives[0].goal != spec_.search.goal) {
+      Add("search.metric", "it is not the first of search.metrics", "leave it out");
+    }
+    for (size_t i = 0; i < objectives.size(); ++i) {
+      const std::string& metric = objectives[i].metric;
+      if (metric.empty()) Add(Index(field, i), "no metric is named", "write accuracy:max");
+      CheckMetric(Index(field, i), metric);
+      for (size_t k = 0; k < i; ++k) {
+        if (objectives[k].metric != metric) continue;
+        Add(Index(field, i), "the metric \"" + ValidUtf8(metric.substr(0, 60)) + "\" is named twice",
+            "name each once");
+        break;
+      }
+    }
+  }
+
+  void CheckRequirements() {
+    const auto& texts = spec_.search.require;
+    if (texts.size() > kRequirementsMax) {
+      return Add("search.require",
+                 std::to_string(texts.size()) + " are more than the limit of " +
+                     std::to_string(kRequirementsMax),
+                 "keep those that matter");
+    }
+    for (size_t i = 0; i < texts.size(); ++i) {
+      std::string why, hint;
+      if (!ParseRequirement(texts[i], &why, &hint)) Add(Index("search.require", i), why, hint);
+    }
+  }
+
   void CheckScheduler() {
+    if (spec_.search.objectives.size() > 1 && spec_.scheduler.metric.empty() &&
+        spec_.scheduler.type != "fifo") {
+      Add("scheduler.metric",
+          "the search has several metrics, and " + spec_.scheduler.type.substr(0, 60) + " compares trials by one",
+          "name it: metric: " + ValidUtf8(spec_.search.metric.substr(0, 60)));
+    }
     CheckMetric("scheduler.metric", spec_.scheduler.metric);
     MakeScheduler(SchedulerOptionsOf(spec_, 0), &problems_);
   }
@@ -337,10 +385,13 @@ Goal SchedulerGoal(const SweepSpec& spec) {
 }
 
 SearcherOptions SearcherOptionsOf(const SweepSpec& spec, uint64_t seed) {
-  return {.type = spec.search.type,
-          .goal = spec.search.goal,
-          .seed = seed,
-          .options = spec.search.options};
+  SearcherOptions options;
+  options.type = spec.search.type;
+  options.goal = spec.search.goal;
+  for (const Objective& objective : spec.search.objectives) options.goals.push_back(objective.goal);
+  options.seed = seed;
+  options.options = spec.search.options;
+  return options;
 }
 
 SchedulerOptions SchedulerOptionsOf(const SweepSpec& spec, uint64_t seed) {

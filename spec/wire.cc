@@ -287,6 +287,35 @@ void GoalFromWire(pb::Goal in, const std::string& field, Goal* out, Problems* pr
   }
 }
 
+void FromWire(const pb::SearchSpec& in, SearchSpec* out, Problems* problems) {
+  if (!in.type().empty()) out->type = in.type();
+  out->metric = in.metric();
+  for (int i = 0; i < in.metrics_size(); ++i) {
+    Objective& objective = out->objectives.emplace_back();
+    objective.metric = in.metrics(i).metric();
+    GoalFromWire(in.metrics(i).goal(), "search.metrics[" + std::to_string(i) + "]", &objective.goal,
+                 problems);
+  }
+  if (!out->objectives.empty() && out->metric.empty()) {
+    out->metric = out->objectives[0].metric;
+    out->goal = out->objectives[0].goal;
+  } else if (!out->metric.empty()) {
+    GoalFromWire(in.goal(), "search.mode", &out->goal, problems);
+  }
+  if (in.has_seed()) out->seed = in.seed();
+  out->options = NamedFromWire(in.options());
+  out->require.assign(in.require().begin(), in.require().end());
+}
+
+// The goal of an objective with this name.
+std::optional<Goal> GoalOf(const SearchSpec& search, const std::string& metric) {
+  if (metric == search.metric) return search.goal;
+  for (const Objective& objective : search.objectives) {
+    if (objective.metric == metric) return objective.goal;
+  }
+  return std::nullopt;
+}
+
 void FromWire(const pb::SchedulerSpec& in, const SearchSpec& search, pb::Goal search_goal,
               SchedulerSpec* out, Problems* problems) {
   if (!in.type().empty()) out->type = in.type();
@@ -297,8 +326,8 @@ void FromWire(const pb::SchedulerSpec& in, const SearchSpec& search, pb::Goal se
                            "the scheduler follows the searcher's metric, but the other way",
                            "name the scheduler's own metric too"});
     }
-  } else if (out->metric == search.metric && in.goal() == pb::GOAL_UNSPECIFIED) {
-    out->goal = search.goal;
+  } else if (GoalOf(search, out->metric) && in.goal() == pb::GOAL_UNSPECIFIED) {
+    out->goal = *GoalOf(search, out->metric);
   } else {
     GoalFromWire(in.goal(), "scheduler.mode", &out->goal, problems);
   }
@@ -367,6 +396,12 @@ std::string SweepSpecToWire(const SweepSpec& spec) {
   search->set_goal(ToWire(spec.search.goal));
   if (spec.search.seed) search->set_seed(*spec.search.seed);
   ToWire(spec.search.options, search->mutable_options());
+  for (const std::string& text : spec.search.require) search->add_require(text);
+  for (const Objective& objective : spec.search.objectives) {
+    auto* item = search->add_metrics();
+    item->set_metric(objective.metric);
+    item->set_goal(ToWire(objective.goal));
+  }
   ToWire(spec.scheduler, out.mutable_scheduler());
   ToWireLimits(spec, &out);
   for (const CollectRule& rule : spec.collect) {
@@ -391,12 +426,7 @@ StatusOr<SweepSpec> SweepSpecFromWire(std::string_view bytes, Problems* problems
   FromWire(in.program(), &out.program, problems);
   ParametersFromWire(in, &out, problems);
   out.constraints.assign(in.constraints().begin(), in.constraints().end());
-  if (!in.search().type().empty()) out.search.type = in.search().type();
-  out.search.metric = in.search().metric();
-  if (!out.search.metric.empty())
-    GoalFromWire(in.search().goal(), "search.mode", &out.search.goal, problems);
-  if (in.search().has_seed()) out.search.seed = in.search().seed();
-  out.search.options = NamedFromWire(in.search().options());
+  FromWire(in.search(), &out.search, problems);
   FromWire(in.scheduler(), out.search, in.search().goal(), &out.scheduler, problems);
   FromWireLimits(in, &out, problems);
   CollectFromWire(in, &out, problems);

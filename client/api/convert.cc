@@ -1,5 +1,6 @@
 #include "client/api/convert.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <ctime>
@@ -209,6 +210,23 @@ std::string TimeText(const google::protobuf::Timestamp& time, bool present) {
 bool IsMaximised(const v1::SweepSpec& spec) { return spec.search().goal() == v1::GOAL_MAX; }
 const std::string& ObjectiveOf(const v1::SweepSpec& spec) { return spec.search().metric(); }
 
+bool HasSeveralObjectives(const v1::SweepSpec& spec) { return spec.search().metrics_size() > 1; }
+
+std::string ObjectivesText(const v1::SweepSpec& spec) {
+  if (!HasSeveralObjectives(spec))
+    return ObjectiveOf(spec) + (IsMaximised(spec) ? " (max)" : " (min)");
+  std::vector<std::string> parts;
+  for (const v1::Objective& objective : spec.search().metrics()) {
+    parts.push_back(objective.metric() + (objective.goal() == v1::GOAL_MAX ? " (max)" : " (min)"));
+  }
+  return Join(parts, ", ");
+}
+
+bool OnFront(const v1::Sweep& sweep, uint32_t trial) {
+  const auto& front = sweep.pareto_trials();
+  return std::binary_search(front.begin(), front.end(), trial);
+}
+
 std::optional<int64_t> ElapsedMs(bool has_start, const google::protobuf::Timestamp& start,
                                  bool has_end, const google::protobuf::Timestamp& end,
                                  int64_t now_ms) {
@@ -261,6 +279,17 @@ std::string SweepJson(const v1::Sweep& sweep, bool with_spec) {
   } else {
     object.Null("best");
   }
+  if (HasSeveralObjectives(sweep.spec())) {
+    JsonList metrics;
+    for (const v1::Objective& objective : sweep.spec().search().metrics()) {
+      JsonObject one;
+      one.Text("metric", objective.metric());
+      metrics.Raw(one.Text("goal", objective.goal() == v1::GOAL_MAX ? "max" : "min").Finish());
+    }
+    JsonList front;
+    for (const uint32_t trial : sweep.pareto_trials()) front.Raw(std::to_string(trial));
+    object.Raw("metrics", metrics.Finish()).Raw("pareto_trials", front.Finish());
+  }
   object.Raw("rungs", RungsJson(sweep)).Text("waiting_reason", sweep.waiting_reason());
   object.Text("device", sweep.device()).Integer("seed", sweep.seed());
   if (with_spec) object.Raw("spec", SpecJson(sweep.spec()));
@@ -279,6 +308,8 @@ std::string TrialJson(const v1::Trial& trial) {
   }
   object.Integer("last_step", trial.last_step())
       .Raw("last_metrics", MetricsJson(trial.last_metrics()));
+  if (!trial.objectives().empty()) object.Raw("objectives", MetricsJson(trial.objectives()));
+  object.Number("violation", trial.violation());
   object.Integer("measurements", trial.measurements());
   AddTime("create_time", trial.create_time(), trial.has_create_time(), &object);
   AddTime("start_time", trial.start_time(), trial.has_start_time(), &object);

@@ -41,6 +41,11 @@ std::string TimeText(const google::protobuf::Timestamp& time, bool present);
 // The searcher's goal, with its default.
 bool IsMaximised(const v1::SweepSpec& spec);
 const std::string& ObjectiveOf(const v1::SweepSpec& spec);
+bool HasSeveralObjectives(const v1::SweepSpec& spec);
+// "accuracy (max), latency (min)".
+std::string ObjectivesText(const v1::SweepSpec& spec);
+// Whether no other trial dominates it, with several objectives.
+bool OnFront(const v1::Sweep& sweep, uint32_t trial);
 // Milliseconds between two times; until `now_ms` where the end is missing; nullopt without a start.
 std::optional<int64_t> ElapsedMs(bool has_start, const google::protobuf::Timestamp& start,
                                  bool has_end, const google::protobuf::Timestamp& end,

@@ -45,6 +45,18 @@ std::string StateText(const std::string& state, const std::string& reason) {
   return reason.empty() ? state : state + ": " + reason;
 }
 
+// "#1, #4, #7 and 12 more".
+std::string FrontText(const v1::Sweep& sweep) {
+  constexpr int kShown = 12;
+  std::vector<std::string> numbers;
+  for (int i = 0; i < std::min(kShown, sweep.pareto_trials_size()); ++i)
+    numbers.push_back("#" + std::to_string(sweep.pareto_trials(i)));
+  std::string text = Join(numbers, ", ");
+  if (sweep.pareto_trials_size() > kShown)
+    text += " and " + std::to_string(sweep.pareto_trials_size() - kShown) + " more";
+  return text.empty() ? "no trial yet" : text;
+}
+
 std::string GoalText(const v1::SweepSpec& spec) {
   return ObjectiveOf(spec) + (IsMaximised(spec) ? " (max)" : " (min)");
 }
@@ -195,7 +207,10 @@ std::vector<std::string> SweepDetails(const v1::Sweep& sweep, const DetailOption
   AddField("state", StateText(StateWord(sweep.state()), sweep.state_reason()), &lines);
   if (sweep.state() == v1::Sweep::ACTIVE) AddField("waits", sweep.waiting_reason(), &lines);
   AddField("trials", CountsText(sweep), &lines);
-  AddField("objective", GoalText(spec), &lines);
+  AddField("objective", ObjectivesText(spec), &lines);
+  AddField("require", Join({spec.search().require().begin(), spec.search().require().end()}, "\n"),
+           &lines);
+  if (HasSeveralObjectives(spec)) AddField("front", FrontText(sweep), &lines);
   if (sweep.has_best_trial()) {
     AddField("best",
              ShortNumber(sweep.best_value(), 8) + " at step " + std::to_string(sweep.best_step()) +
@@ -222,6 +237,9 @@ std::vector<std::string> SweepDetails(const v1::Sweep& sweep, const DetailOption
     parameters.push_back({parameter.name(), DistributionText(parameter), Join(when, " and ")});
   }
   AddTable("parameters", {{"name"}, {"distribution"}, {"when"}}, parameters, options, &lines);
+  std::vector<std::vector<std::string>> constraints;
+  for (const std::string& constraint : spec.constraints()) constraints.push_back({constraint});
+  AddTable("constraints", {{"all have to hold"}}, constraints, options, &lines);
   std::vector<std::vector<std::string>> rungs;
   for (const v1::Sweep::Rung& rung : sweep.rungs()) {
     rungs.push_back({std::to_string(rung.bracket()), ShortNumber(rung.milestone(), 6),
@@ -242,7 +260,19 @@ std::vector<std::string> TrialDetails(const v1::Sweep& sweep, const v1::Trial& t
   AddField("trial", std::to_string(trial.number()) + " of " + sweep.id(), &lines);
   AddField("state", StateText(StateWord(trial.state()), trial.state_reason()), &lines);
   AddField("point", OriginText(sweep, trial), &lines);
-  if (trial.has_best_value()) {
+  if (HasSeveralObjectives(sweep.spec())) {
+    AddField("objectives",
+             MetricText(trial.objectives()) +
+                 (OnFront(sweep, trial.number()) ? "; on the front: no other trial dominates it" : ""),
+             &lines);
+  }
+  if (trial.violation() > 0) {
+    AddField("infeasible",
+             "it exceeds the requirements by " + ShortNumber(trial.violation(), 4) + ": " +
+                 Join({sweep.spec().search().require().begin(), sweep.spec().search().require().end()}, ", "),
+             &lines);
+  }
+  if (trial.has_best_value() && !HasSeveralObjectives(sweep.spec())) {
     AddField("best",
              GoalText(sweep.spec()) + " " + ShortNumber(trial.best_value(), 8) + " at step " +
                  std::to_string(trial.best_step()),
@@ -298,6 +328,27 @@ std::vector<std::string> BestDetails(const v1::Sweep& sweep) {
     AddField("", row[0] + " = " + row[1], &lines);
   AddField("command", CommandOf(sweep, sweep.best_trial(), sweep.best_parameters()), &lines);
   return lines;
+}
+
+std::string FrontJson(const v1::Sweep& sweep, const std::vector<v1::Trial>& front) {
+  JsonObject object;
+  object.Text("sweep", sweep.id());
+  JsonObject goals;
+  for (const v1::Objective& objective : sweep.spec().search().metrics())
+    goals.Text(objective.metric(), objective.goal() == v1::GOAL_MAX ? "max" : "min");
+  object.Raw("goals", goals.Finish());
+  JsonList trials;
+  for (const v1::Trial& trial : front) {
+    JsonObject one;
+    JsonObject values;
+    for (const v1::MetricValue& value : trial.objectives()) values.Number(value.name(), value.value());
+    one.Integer("trial", trial.number()).Raw("values", values.Finish());
+    one.Raw("parameters", ParametersJson(trial.parameters()));
+    const std::string command = CommandOf(sweep, trial.number(), trial.parameters());
+    if (!command.empty()) one.Text("command", command);
+    trials.Raw(one.Finish());
+  }
+  return object.Raw("trials", trials.Finish()).Finish();
 }
 
 std::string BestJson(const v1::Sweep& sweep) {

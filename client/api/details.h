@@ -22,5 +22,7 @@ std::vector<std::string> TrialDetails(const v1::Sweep& sweep, const v1::Trial& t
 // The best trial, its parameters in full precision and its command.
 std::vector<std::string> BestDetails(const v1::Sweep& sweep);
 std::string BestJson(const v1::Sweep& sweep);
+// With several objectives: the trials that no other one dominates.
+std::string FrontJson(const v1::Sweep& sweep, const std::vector<v1::Trial>& front);
 
 }  // namespace tunesmith

@@ -65,6 +65,7 @@ std::vector<std::string> MetricColumns(const v1::Sweep& sweep) {
       names.push_back(name);
   };
   add(sweep.spec().search().metric());
+  for (const v1::Objective& objective : sweep.spec().search().metrics()) add(objective.metric());
   add(sweep.spec().scheduler().metric());
   for (const std::string& name : sweep.metric_names()) add(name);
   return names;
@@ -212,8 +213,21 @@ void LiveSweep::ApplySweep(const v1::Sweep& sweep, int64_t now_ms,
                           sweep.waiting_reason() != waiting_told_;
   const bool best_changed = sweep.has_best_trial() &&
                             (!sweep_.has_best_trial() || sweep.best_value() != sweep_.best_value());
+  std::vector<uint32_t> joined;
+  for (const uint32_t trial : sweep.pareto_trials()) {
+    if (!first && !OnFront(sweep_, trial)) joined.push_back(trial);
+  }
   sweep_ = sweep;
   ProgressEvent event = NoticeEvent("", now_ms);
+  for (const uint32_t number : joined) {
+    const auto trial = trials_.find(number);
+    if (trial == trials_.end()) continue;
+    ProgressEvent news = TrialEvent(ProgressEvent::Kind::kNewBest, trial->second, now_ms);
+    for (const v1::MetricValue& value : trial->second.objectives())
+      news.metrics.emplace_back(value.name(), value.value());
+    news.params = ViewParams(trial->second.parameters());
+    events->push_back(std::move(news));
+  }
   if (best_changed && !first) {
     event.kind = ProgressEvent::Kind::kNewBest;
     event.trial = sweep.best_trial();
@@ -309,7 +323,8 @@ void LiveSweep::CountTrial(const v1::Trial& trial) {
     ++ended_;
     ended_ms_ += *elapsed;
   }
-  if (trial.has_best_value() && std::isfinite(trial.best_value())) {
+  const bool counts = trial.violation() <= 0 && !HasSeveralObjectives(sweep_.spec());
+  if (counts && trial.has_best_value() && std::isfinite(trial.best_value())) {
     const double value = trial.best_value();
     const bool better = !best_value_.has_value() ||
                         (IsMaximised(sweep_.spec()) ? value > *best_value_ : value < *best_value_);
@@ -387,6 +402,9 @@ TrialRow LiveSweep::RowOf(const v1::Trial& trial, const SweepView& view, int64_t
     row.time_ms.reset();
   }
   if (trial.state() == v1::Trial::FAILED) row.note = CauseOf(trial);
+  row.front = OnFront(sweep_, trial.number());
+  if (row.note.empty() && HasEnded(trial) && trial.violation() > 0)
+    row.note = "infeasible by " + ShortNumber(trial.violation(), 3);
   return row;
 }
 
@@ -398,6 +416,9 @@ std::vector<const v1::Trial*> LiveSweep::RowTrials(size_t rows_max) const {
   const bool maximised = IsMaximised(sweep_.spec());
   const auto before = [&](const v1::Trial* a, const v1::Trial* b) {
     if (IsActive(*a) != IsActive(*b)) return IsActive(*a);
+    const bool front = OnFront(sweep_, a->number());
+    if (front != OnFront(sweep_, b->number())) return front;
+    if (a->violation() != b->violation()) return a->violation() < b->violation();
     if (a->has_best_value() != b->has_best_value()) return a->has_best_value();
     if (a->has_best_value() && a->best_value() != b->best_value()) {
       return maximised ? a->best_value() > b->best_value() : a->best_value() < b->best_value();
@@ -445,6 +466,11 @@ SweepView LiveSweep::View(const ViewOptions& options) const {
   view.metric = ObjectiveOf(spec);
   view.goal = GoalOf(spec.search().goal());
   if (sweep_.has_best_trial()) view.best = BestViewOf(sweep_);
+  if (HasSeveralObjectives(spec)) {
+    for (const v1::Objective& objective : spec.search().metrics())
+      view.objectives.emplace_back(objective.metric(), GoalOf(objective.goal()));
+    view.front.assign(sweep_.pareto_trials().begin(), sweep_.pareto_trials().end());
+  }
   view.best_so_far = best_so_far_;
   view.searcher = spec.search().type();
   view.scheduler = SchedulerText(spec.scheduler());
@@ -475,13 +501,20 @@ SummaryView LiveSweep::Summary(int64_t now_ms) const {
   view.counts = CountsOf(sweep_.counts(), stopping_);
   view.metric = ObjectiveOf(sweep_.spec());
   view.goal = GoalOf(sweep_.spec().search().goal());
+  if (HasSeveralObjectives(sweep_.spec())) {
+    view.front.assign(sweep_.pareto_trials().begin(), sweep_.pareto_trials().end());
+    for (const v1::Objective& objective : sweep_.spec().search().metrics()) {
+      view.objectives.push_back(objective.metric() +
+                                (objective.goal() == v1::GOAL_MAX ? " (max)" : " (min)"));
+    }
+  }
   if (sweep_.has_best_trial()) {
     view.best = BestViewOf(sweep_);
     view.best_step = sweep_.best_step();
     view.argv = CommandOf(sweep_, sweep_.best_trial(), sweep_.best_parameters());
   }
   for (const auto& [number, trial] : trials_) {
-    if (trial.state() == v1::Trial::COMPLETED && trial.has_best_value() &&
+    if (trial.state() == v1::Trial::COMPLETED && trial.has_best_value() && trial.violation() <= 0 &&
         !view.first_value.has_value()) {
       view.first_value = trial.best_value();
     }

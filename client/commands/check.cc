@@ -62,9 +62,13 @@ std::string SpaceText(const Space& space) {
 }
 
 std::string PlanText(const SweepSpec& spec) {
+  std::vector<Objective> objectives = spec.search.objectives;
+  if (objectives.empty()) objectives.push_back({spec.search.metric, spec.search.goal});
+  std::vector<std::string> metrics;
+  for (const Objective& objective : objectives)
+    metrics.push_back(objective.metric + (objective.goal == Goal::kMax ? " (max)" : " (min)"));
   std::string text = std::to_string(spec.budget.trials) + " trials by " + spec.search.type +
-                     " on " + spec.search.metric +
-                     (spec.search.goal == Goal::kMax ? " (max)" : " (min)");
+                     " on " + Join(metrics, " and ");
   if (spec.scheduler.type != "fifo")
     text += ", " + spec.scheduler.type + " on " + SchedulerMetric(spec);
   return text;

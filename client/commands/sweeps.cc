@@ -45,8 +45,11 @@ std::vector<std::string> SweepCells(const v1::Sweep& sweep, int64_t now_ms) {
           StateWord(sweep.state()),
           trials,
           counts.failed() > 0 ? std::to_string(counts.failed()) : "-",
-          sweep.has_best_trial() ? ShortNumber(sweep.best_value(), 5) : "-",
-          ObjectiveOf(sweep.spec()) + (IsMaximised(sweep.spec()) ? " (max)" : " (min)"),
+          HasSeveralObjectives(sweep.spec())
+              ? "front of " + std::to_string(sweep.pareto_trials_size())
+          : sweep.has_best_trial() ? ShortNumber(sweep.best_value(), 5)
+                                   : "-",
+          ObjectivesText(sweep.spec()),
           BriefDuration(now_ms - MsOf(sweep.create_time())) + " ago"};
 }
 
@@ -177,14 +180,81 @@ int ShowCommand(const Settings& settings, const std::string& text, std::optional
   return Finished(&out, kExitOk);
 }
 
+namespace {
+
+// With several objectives: the trials that no other one dominates, by the first objective.
+int WriteFront(const Settings& settings, Connection* connection, const v1::Sweep& sweep) {
+  if (sweep.pareto_trials().empty()) {
+    Say("tunesmith: no trial of " + sweep.id() + " that has ended has reported " +
+        ObjectivesText(sweep.spec()) +
+        (sweep.spec().search().require().empty() ? " yet" : " and meets the requirements yet"));
+    return kExitNoSuccess;
+  }
+  if (settings.args_format) {
+    Say("tunesmith: the sweep has several objectives, and " +
+        std::to_string(sweep.pareto_trials_size()) +
+        " trials are best in their way; `tunesmith best " + sweep.id() + "` lists them, `tunesmith show " +
+        sweep.id() + " TRIAL` has the command of one");
+    return kExitUsage;
+  }
+  std::vector<v1::Trial> front;
+  v1::ListTrialsRequest request;
+  request.set_sweep(sweep.id());
+  request.set_order(v1::ListTrialsRequest::BEST_FIRST);
+  // They come first, unless the sweep goes on meanwhile.
+  const Status status = connection->client().ForEachTrial(request, [&](const v1::Trial& trial) {
+    if (!OnFront(sweep, trial.number())) return false;
+    front.push_back(trial);
+    return true;
+  });
+  if (!status.ok()) return Fail(status);
+  Output out(STDOUT_FILENO);
+  if (settings.quiet) {
+    for (const v1::Trial& trial : front) out.Write(std::to_string(trial.number()) + "\n");
+  } else if (settings.format == OutputFormat::kJson || settings.format == OutputFormat::kJsonl) {
+    out.Write(FrontJson(sweep, front) + "\n");
+  } else {
+    const bool for_people = settings.format == OutputFormat::kTable;
+    std::vector<Column> columns = {{for_people ? "#" : "trial", true}};
+    for (const v1::Objective& objective : sweep.spec().search().metrics()) {
+      columns.push_back({(for_people ? "" : "metric.") + objective.metric(), true});
+    }
+    for (const v1::ParameterSpec& parameter : sweep.spec().parameters())
+      columns.push_back({(for_people ? "" : "param.") + parameter.name(), true});
+    RecordWriter writer(columns, RecordOptions(settings), &out);
+    for (const v1::Trial& trial : front) {
+      std::vector<std::string> cells = {std::to_string(trial.number())};
+      for (const v1::Objective& objective : sweep.spec().search().metrics()) {
+        std::string& cell = cells.emplace_back();
+        for (const v1::MetricValue& value : trial.objectives()) {
+          if (value.name() == objective.metric())
+            cell = for_people ? ShortNumber(value.value(), 6) : ValueText(Value(value.value()));
+        }
+      }
+      for (const v1::ParameterSpec& parameter : sweep.spec().parameters()) {
+        std::string& cell = cells.emplace_back();
+        for (const v1::NamedValue& value : trial.parameters()) {
+          if (value.name() == parameter.name()) cell = ValueText(ValueOf(value.value()));
+        }
+      }
+      writer.WriteCells(std::move(cells));
+    }
+    writer.Finish();
+  }
+  return Finished(&out, kExitOk);
+}
+
+}  // namespace
+
 int BestCommand(const Settings& settings, const std::string& text) {
   std::unique_ptr<Connection> connection;
   int exit_code = kExitOk;
   const auto sweep = Find(settings, text, &connection, &exit_code);
   if (!sweep.has_value()) return exit_code;
+  if (HasSeveralObjectives(sweep->spec())) return WriteFront(settings, connection.get(), *sweep);
   if (!sweep->has_best_trial()) {
     Say("tunesmith: no trial of " + sweep->id() + " has reported " + ObjectiveOf(sweep->spec()) +
-        " yet");
+        (sweep->spec().search().require().empty() ? " yet" : " and meets the requirements yet"));
     return kExitNoSuccess;
   }
   Output out(STDOUT_FILENO);

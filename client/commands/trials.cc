@@ -63,12 +63,13 @@ std::string LastWorker(const v1::Trial& trial) {
   return trial.attempts().empty() ? "" : trial.attempts().rbegin()->worker();
 }
 
-// Trials as records: few rounded columns for people, all of them exactly for programs.
+// Trials as records: few rounded columns for people, all of them exactly for programs. The sweep must outlive it.
 class TrialRecords {
  public:
   TrialRecords(const v1::Sweep& sweep, bool for_people, int64_t now_ms)
       : for_people_(for_people),
         now_ms_(now_ms),
+        sweep_(sweep),
         parameters_(ParameterNames(sweep.spec())),
         metrics_(MetricNames(sweep)),
         objective_(ObjectiveOf(sweep.spec())) {}
@@ -90,7 +91,7 @@ class TrialRecords {
     for (const std::string& name : parameters_) columns.push_back({"param." + name});
     for (const std::string& name : metrics_) columns.push_back({"metric." + name});
     for (const char* name : {"worker", "attempts", "create_time", "start_time", "end_time", "from",
-                             "predicted", "rank", "candidates", "repeat_of"})
+                             "predicted", "rank", "candidates", "repeat_of", "violation", "pareto"})
       columns.push_back({name});
     return columns;
   }
@@ -112,7 +113,11 @@ class TrialRecords {
     const auto elapsed = ElapsedMs(trial.has_start_time(), trial.start_time(), trial.has_end_time(),
                                    trial.end_time(), now_ms_);
     cells.push_back(elapsed.has_value() ? BriefDuration(*elapsed) : "");
-    cells.push_back(trial.state_reason());
+    cells.push_back(trial.state_reason().empty() && trial.violation() > 0
+                        ? "infeasible by " + ShortNumber(trial.violation(), 4)
+                    : trial.state_reason().empty() && OnFront(sweep_, trial.number())
+                        ? "on the front"
+                        : trial.state_reason());
     return cells;
   }
 
@@ -140,11 +145,14 @@ class TrialRecords {
     cells.push_back(origin.rank() > 0 ? std::to_string(origin.rank()) : "");
     cells.push_back(origin.rank() > 0 ? std::to_string(origin.of()) : "");
     cells.push_back(origin.has_repeat_of() ? std::to_string(origin.repeat_of()) : "");
+    cells.push_back(DoubleText(trial.violation()));
+    cells.push_back(OnFront(sweep_, trial.number()) ? "true" : "false");
     return cells;
   }
 
   bool for_people_;
   int64_t now_ms_;
+  const v1::Sweep& sweep_;
   std::vector<std::string> parameters_;
   std::vector<std::string> metrics_;
   std::string objective_;

@@ -285,6 +285,7 @@ class WatchLoop {
     const std::string program = connection_->Program();
     if (summary.best.has_value())
       summary.next.push_back(program + " best " + summary.name + " -o args");
+    if (!summary.front.empty()) summary.next.push_back(program + " best " + summary.name);
     if (!summary.failures.empty() && !summary.failures.front().trials.empty()) {
       summary.next.push_back(program + " logs " + summary.name + " " +
                              std::to_string(summary.failures.front().trials.front()));

@@ -5,6 +5,7 @@
 
 #include "common/check.h"
 #include "common/limits.h"
+#include "search/pareto/pareto.h"
 #include "server/core/state.h"
 
 namespace tunesmith {
@@ -117,7 +118,8 @@ void AddCurvePoint(Trial* trial, double value) {
 
 void ConsiderBest(Sweep* sweep, uint32_t number) {
   const Trial& trial = sweep->trials[number];
-  if (!trial.has_best || trial.state == TrialState::kFailed) return;
+  if (!trial.has_best || trial.state == TrialState::kFailed || !sweep->goals.empty()) return;
+  if (ViolationOf(*sweep, trial) > 0) return;
   if (!sweep->best_trial || Better(sweep->spec->search.goal, trial.best_value,
                                    sweep->trials[*sweep->best_trial].best_value)) {
     sweep->best_trial = number;
@@ -127,6 +129,44 @@ void ConsiderBest(Sweep* sweep, uint32_t number) {
 void RecomputeBest(Sweep* sweep) {
   sweep->best_trial.reset();
   for (uint32_t i = 0; i < sweep->trials.size(); ++i) ConsiderBest(sweep, i);
+}
+
+// With several objectives: what no other ended trial dominates.
+void ConsiderFront(Sweep* sweep, uint32_t number) {
+  const Trial& trial = sweep->trials[number];
+  if (sweep->goals.empty() || trial.state == TrialState::kFailed || ViolationOf(*sweep, trial) > 0) return;
+  const auto losses_of = [&](uint32_t other) {
+    std::vector<double> losses;
+    AppendLosses(ObjectiveValues(*sweep, sweep->trials[other]), sweep->goals, &losses);
+    return losses;
+  };
+  const std::vector<double> losses = losses_of(number);
+  if (std::any_of(losses.begin(), losses.end(), [](double x) { return std::isnan(x); })) return;
+  std::vector<uint32_t> kept;
+  for (const uint32_t other : sweep->pareto) {
+    const std::vector<double> others = losses_of(other);
+    if (Dominates(others.data(), losses.data(), losses.size())) return;
+    if (!Dominates(losses.data(), others.data(), losses.size())) kept.push_back(other);
+  }
+  if (kept.size() >= kParetoTrialsMax) return;
+  kept.insert(std::lower_bound(kept.begin(), kept.end(), number), number);
+  sweep->pareto = std::move(kept);
+}
+
+void WatchMetrics(Sweep* sweep) {
+  const SearchSpec& search = sweep->spec->search;
+  for (const Objective& objective : search.objectives) {
+    sweep->watched_names.push_back(objective.metric);
+    sweep->goals.push_back(objective.goal);
+  }
+  for (const std::string& text : search.require) {
+    std::string why, hint;
+    auto requirement = ParseRequirement(text, &why, &hint);
+    TS_CHECK(requirement.has_value(), "journaled sweep with an invalid requirement");
+    sweep->watched_names.push_back(requirement->metric);
+    sweep->requirements.push_back(std::move(*requirement));
+  }
+  sweep->watched_slots.resize(sweep->watched_names.size());
 }
 
 }  // namespace
@@ -173,6 +213,7 @@ struct State::Applier {
     auto space = Space::Create(e.spec.parameters, e.spec.constraints, &problems);
     TS_CHECK(space.has_value(), "journaled sweep with an invalid space");
     sweep->space = std::make_shared<const Space>(std::move(*space));
+    WatchMetrics(sweep.get());
     sweep->seed = e.seed;
     sweep->scheduler = MakeScheduler(SchedulerOptionsOf(e.spec, e.seed), &problems);
     TS_CHECK(sweep->scheduler != nullptr, "journaled sweep with an invalid scheduler");
@@ -267,6 +308,9 @@ struct State::Applier {
     sweep.metric_names.push_back(e.name);
     if (e.name == sweep.spec->search.metric) sweep.search_slot = e.slot;
     if (e.name == SchedulerMetric(*sweep.spec)) sweep.schedule_slot = e.slot;
+    for (size_t i = 0; i < sweep.watched_names.size(); ++i) {
+      if (e.name == sweep.watched_names[i]) sweep.watched_slots[i] = e.slot;
+    }
     Changed(&sweep);
   }
 
@@ -282,6 +326,7 @@ struct State::Applier {
     ++sweep.measurements;
     trial.last_step = e.step;
     trial.last_metrics = e.metrics;
+    Watch(&sweep, number, e.metrics);
     for (const SlotValue& metric : e.metrics) {
       if (!sweep.search_slot || metric.slot != *sweep.search_slot) continue;
       trial.has_value = true;
@@ -306,6 +351,26 @@ struct State::Applier {
       SetState(&sweep, number, TrialState::kStopping);
     }
     Changed(&sweep, number);
+  }
+
+  // Keeps the last values of what decides whether the trial counts.
+  void Watch(Sweep* sweep, uint32_t number, const std::vector<SlotValue>& metrics) {
+    if (sweep->watched_names.empty()) return;
+    Trial& trial = sweep->trials[number];
+    trial.watched.resize(sweep->watched_names.size(), std::nan(""));
+    for (const SlotValue& metric : metrics) {
+      for (size_t i = 0; i < sweep->watched_slots.size(); ++i) {
+        if (sweep->watched_slots[i] != metric.slot) continue;
+        trial.watched[i] = metric.value;
+        trial.watched_seen |= uint64_t{1} << i;
+      }
+    }
+    if (sweep->requirements.empty()) return;
+    if (sweep->best_trial != number) {
+      ConsiderBest(sweep, number);
+    } else if (ViolationOf(*sweep, trial) > 0) {
+      RecomputeBest(sweep);
+    }
   }
 
   void operator()(const TrialStopping& e) {
@@ -355,6 +420,7 @@ struct State::Applier {
     trial.attempts.shrink_to_fit();
     trial.last_metrics.shrink_to_fit();
     if (e.state == TrialState::kFailed && sweep.best_trial == e.trial.number) RecomputeBest(&sweep);
+    ConsiderFront(&sweep, e.trial.number);
     Changed(&sweep, e.trial.number);
   }
 
@@ -445,6 +511,8 @@ void AddTrial(const Trial& trial, Digest* digest) {
     digest->Add(metric.value);
   }
   for (double value : trial.curve) digest->Add(value);
+  for (double value : trial.watched) digest->Add(value);
+  digest->Add(trial.watched_seen);
   for (double value : trial.rung_values) digest->Add(value);
   for (const Attempt& attempt : trial.attempts) {
     digest->Add(static_cast<uint64_t>(attempt.state));
@@ -468,6 +536,7 @@ uint64_t State::Hash() const {
     digest.Add(sweep->reason);
     digest.Add(sweep->seed);
     digest.Add(uint64_t{sweep->best_trial.value_or(UINT32_MAX)});
+    for (const uint32_t number : sweep->pareto) digest.Add(uint64_t{number});
     digest.Add(static_cast<uint64_t>(sweep->attempts_lost));
     digest.Add(uint64_t{sweep->start_failures_in_row});
     digest.Add(static_cast<uint64_t>(sweep->exhausted));

@@ -82,7 +82,7 @@ void Controller::TellHistory(const Sweep& sweep) {
     if (trial.state == TrialState::kCancelled) {
       Effect_(ForgetTrial{id, number});
     } else {
-      Effect_(ObserveTrial{id, ObservationOf(trial, number)});
+      Effect_(ObserveTrial{id, ObservationOf(sweep, number)});
     }
   }
 }
@@ -119,18 +119,44 @@ bool Controller::IsCurrent(const AttemptRef& ref) const {
   return attempt != nullptr && attempt->epoch == ref.epoch;
 }
 
-Observation ObservationOf(const Trial& trial, uint32_t number) {
+Observation ObservationOf(const Sweep& sweep, uint32_t number) {
+  const Trial& trial = sweep.trials[number];
   Observation observation;
   observation.trial = number;
   observation.outcome = trial.state == TrialState::kCompleted ? Outcome::kCompleted
                         : trial.state == TrialState::kStopped ? Outcome::kStopped
                                                               : Outcome::kFailed;
   observation.value = trial.has_value ? trial.last_value : std::nan("");
+  if (!sweep.goals.empty()) observation.values = ObjectiveValues(sweep, trial);
+  observation.violation = ViolationOf(sweep, trial);
   observation.step = trial.last_step;
   int64_t ms = 0;
   for (const Attempt& attempt : trial.attempts) ms += std::max<int64_t>(0, (attempt.end - attempt.start).ms);
   observation.seconds = static_cast<double>(ms) / 1000;
   return observation;
+}
+
+double ViolationOf(const Sweep& sweep, const Trial& trial) {
+  double sum = 0;
+  for (size_t i = 0; i < sweep.requirements.size(); ++i) {
+    const size_t at = sweep.goals.size() + i;
+    sum += ExcessOf(sweep.requirements[i], at < trial.watched.size() ? trial.watched[at] : std::nan(""));
+  }
+  return sum;
+}
+
+std::vector<double> ObjectiveValues(const Sweep& sweep, const Trial& trial) {
+  std::vector<double> values(sweep.goals.size(), std::nan(""));
+  std::copy_n(trial.watched.begin(), std::min(values.size(), trial.watched.size()), values.begin());
+  return values;
+}
+
+std::string MissingMetric(const Sweep& sweep, const Trial& trial) {
+  if (sweep.goals.empty()) return trial.has_value ? "" : sweep.spec->search.metric;
+  for (size_t i = 0; i < sweep.goals.size(); ++i) {
+    if ((trial.watched_seen >> i & 1U) == 0) return sweep.watched_names[i];
+  }
+  return "";
 }
 
 // --- trials
@@ -195,7 +221,7 @@ void Controller::EndTrial(const Sweep& sweep, uint32_t number, TrialState end, c
   if (end == TrialState::kCancelled) {
     Effect_(ForgetTrial{id, number});
   } else {
-    Effect_(ObserveTrial{id, ObservationOf(*sweep.Find(number), number)});
+    Effect_(ObserveTrial{id, ObservationOf(sweep, number)});
   }
   dispatch_ = true;
   const int64_t failures = sweep.spec->budget.failures;
@@ -274,7 +300,8 @@ void Controller::FinishAttempt(const AttemptRef& ref, uint64_t sequence, const A
 
   const bool succeeded = !exit.start_failed && exit.signal == 0 && exit.exit_code.value_or(0) == 0 &&
                          !exit.out_of_memory;
-  if (succeeded && trial.has_value) {
+  const std::string missing = MissingMetric(sweep, trial);
+  if (succeeded && missing.empty()) {
     event.state = AttemptState::kSucceeded;
     Emit(std::move(event));
     EndTrial(sweep, number, TrialState::kCompleted, "");
@@ -288,7 +315,7 @@ void Controller::FinishAttempt(const AttemptRef& ref, uint64_t sequence, const A
   if (requeue) return;
   std::string reason = DescribeExit(exit);
   if (succeeded && exit.reason.empty()) {
-    reason = "ended well but never reported " + sweep.spec->search.metric;
+    reason = "ended well but never reported " + missing;
     if (!sweep.metric_names.empty()) reason += " (it reported " + Join(sweep.metric_names, ", ") + ")";
   }
   EndTrial(sweep, number, TrialState::kFailed, reason);

@@ -16,6 +16,7 @@
 #include "server/core/event.h"
 #include "server/core/queue.h"
 #include "server/core/types.h"
+#include "spec/requirement.h"
 #include "spec/sweep_spec.h"
 
 namespace tunesmith {
@@ -61,6 +62,8 @@ struct Trial {
   Origin origin;                     // why this point
   std::optional<uint32_t> repeat_of; // the first trial with this point
   std::vector<SlotValue> last_metrics;
+  std::vector<double> watched;       // last value of each of the sweep's watched metrics; NaN: never reported; or empty
+  uint64_t watched_seen = 0;         // which of them were reported, as bits
   // Searcher's metric at the report that reached each of the bracket's milestones, as far as the trial got; the last
   // known value where that report lacked it, NaN where there was none.
   std::vector<double> rung_values;
@@ -101,7 +104,13 @@ struct Sweep {
   std::vector<std::string> metric_names;
   std::optional<uint32_t> search_slot;    // of the searcher's metric, once reported
   std::optional<uint32_t> schedule_slot;
-  std::optional<uint32_t> best_trial;
+  std::optional<uint32_t> best_trial;     // with several objectives: none
+  // With several objectives or with requirements, their metrics: objectives first, then one of each requirement.
+  std::vector<std::string> watched_names;
+  std::vector<std::optional<uint32_t>> watched_slots;
+  std::vector<Goal> goals;                // of several objectives
+  std::vector<Requirement> requirements;
+  std::vector<uint32_t> pareto;           // of several objectives: ended trials that no other one dominates, by number
   std::vector<uint32_t> finished;     // numbers in order of ending: the searcher's history
   uint64_t revision = 0;
   // (revision, trial) of late changes, oldest first; a watcher whose cursor is older than the floor needs a snapshot.
@@ -153,7 +162,17 @@ class State {
 };
 
 // What the searcher is told of a trial that has ended.
-Observation ObservationOf(const Trial& trial, uint32_t number);
+Observation ObservationOf(const Sweep& sweep, uint32_t number);
+
+// By how much the trial's last metrics exceed the sweep's requirements, in all: 0 if they are met; 1 for each metric
+// that was not reported.
+double ViolationOf(const Sweep& sweep, const Trial& trial);
+
+// The last value of each of several objectives; NaN where it was not reported.
+std::vector<double> ObjectiveValues(const Sweep& sweep, const Trial& trial);
+
+// An objective that the trial has not reported; "" if there is none.
+std::string MissingMetric(const Sweep& sweep, const Trial& trial);
 
 // Whether value a is better than b for the goal; a number is better than NaN, NaN is better than nothing.
 bool Better(Goal goal, double a, double b);

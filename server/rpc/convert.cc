@@ -225,6 +225,7 @@ void FillSweep(const Controller& controller, const Sweep& sweep, v1::Sweep* out)
     out->set_best_step(best.best_step);
     FillParameters(*sweep.spec, best.point, out->mutable_best_parameters());
   }
+  out->mutable_pareto_trials()->Add(sweep.pareto.begin(), sweep.pareto.end());
   for (const RungStatus& rung : sweep.scheduler->Rungs()) {
     v1::Sweep::Rung* one = out->add_rungs();
     one->set_bracket(rung.bracket);
@@ -271,6 +272,13 @@ void FillTrial(const State& state, const Sweep& sweep, uint32_t number, Attempts
   out->set_revision(trial.revision);
   out->set_from_user(trial.from_user);
   FillOrigin(trial, out);
+  if (trial.measurements > 0 || IsTerminal(trial.state)) out->set_violation(ViolationOf(sweep, trial));
+  for (size_t i = 0; i < sweep.goals.size(); ++i) {
+    if ((trial.watched_seen >> i & 1U) == 0) continue;
+    v1::MetricValue* metric = out->add_objectives();
+    metric->set_name(sweep.watched_names[i]);
+    metric->set_value(trial.watched[i]);
+  }
 }
 
 void FillWorker(const Controller& controller, WorkerId id, v1::Worker* out) {
@@ -373,8 +381,16 @@ void FillAssign(const SendAssign& assign, v1::Assign* out) {
   out->set_cpus(spec.resources.cpus);
   for (const std::string& device : assign.devices) out->add_device_uuids(device);
   out->set_resume(assign.resume);
-  out->add_metrics(spec.search.metric);
-  if (SchedulerMetric(spec) != spec.search.metric) out->add_metrics(SchedulerMetric(spec));
+  std::vector<std::string> metrics = {spec.search.metric, SchedulerMetric(spec)};
+  for (const Objective& objective : spec.search.objectives) metrics.push_back(objective.metric);
+  for (const std::string& text : spec.search.require) {
+    std::string why, hint;
+    if (const auto requirement = ParseRequirement(text, &why, &hint)) metrics.push_back(requirement->metric);
+  }
+  for (size_t i = 0; i < metrics.size(); ++i) {
+    const auto here = metrics.begin() + static_cast<std::ptrdiff_t>(i);
+    if (std::find(metrics.begin(), here, metrics[i]) == here) out->add_metrics(metrics[i]);
+  }
 }
 
 void FillAnswer(const AttemptAnswer& answer, v1::AttemptAnswer* out) {

@@ -19,20 +19,31 @@ bool Wanted(const Trial& trial, uint32_t states) {
   return (states >> (static_cast<uint32_t>(trial.state) + 1) & 1U) != 0;
 }
 
-// Order of BEST_FIRST: a smaller key is better. Failed trials are never best, so they come with those that have no
-// value, by number.
+// Order of BEST_FIRST: a smaller key is better. With several objectives those that are not dominated come first. Those
+// that do not meet the requirements come after those that do, by violation. Failed trials are never best, so they come
+// with those that have no value, by number.
 struct RankKey {
   uint64_t value = 0;   // order-preserving bits of the value, as a minimum
   uint32_t number = 0;
   friend auto operator<=>(const RankKey&, const RankKey&) = default;
 };
 
-RankKey KeyOf(const Trial& trial, uint32_t number, Goal goal) {
+RankKey KeyOf(const Sweep& sweep, uint32_t number) {
+  const Trial& trial = sweep.trials[number];
+  const Goal goal = sweep.spec->search.goal;
   if (!trial.has_best || trial.state == TrialState::kFailed) return {UINT64_MAX, number};
+  if (const double violation = ViolationOf(sweep, trial); violation > 0) {
+    // The bits that no number has, above infinity.
+    constexpr uint64_t kAbove = 0xFFF0'0000'0000'0001;
+    return {kAbove + (std::bit_cast<uint64_t>(violation) >> 11U), number};
+  }
   // Doubles in order of their bits: negative ones are flipped, the others go above them. The sum makes -0.0 0.0.
   const auto bits = std::bit_cast<uint64_t>((goal == Goal::kMin ? trial.best_value : -trial.best_value) + 0.0);
   constexpr uint64_t kSign = uint64_t{1} << 63U;
-  return {(bits & kSign) != 0 ? ~bits : bits | kSign, number};
+  const uint64_t key = (bits & kSign) != 0 ? ~bits : bits | kSign;
+  // And those below minus infinity.
+  const bool front = std::binary_search(sweep.pareto.begin(), sweep.pareto.end(), number);
+  return {front ? key >> 12U : key, number};
 }
 
 // Adds the trial unless the reply gets too large by it.
@@ -62,7 +73,7 @@ void FillByRank(const State& state, const Sweep& sweep, const TrialPage& page, v
   bool more = false;
   for (uint32_t i = 0; i < sweep.trials.size(); ++i) {
     if (!Wanted(sweep.trials[i], page.states)) continue;
-    const RankKey key = KeyOf(sweep.trials[i], i, sweep.spec->search.goal);
+    const RankKey key = KeyOf(sweep, i);
     if (page.resumed && key <= after) continue;
     if (best.size() == page.size) {
       more = true;

@@ -56,6 +56,62 @@ class LocalRun(harness.TestCase):
             self.assertIn("lr", result.stderr + result.stdout)
 
 
+TWO_SIDED = """
+import sys
+x = float(sys.argv[1].split("=")[1])
+print(f"epoch=1 loss={x}", flush=True)
+print(f"latency={100 * (1 - x)} memory={x * 10}", flush=True)
+"""
+
+
+class Outcomes(harness.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.script = self.write("two_sided.py", TWO_SIDED)
+
+    def sweep(self, search, **changes):
+        return self.write_sweep(command=["/usr/bin/python3", self.script, "--x=${x}"], args="none",
+                                parameters={"x": {"choice": [0.1, 0.3, 0.5, 0.7, 0.9]}}, search=search, trials=5,
+                                **changes)
+
+    def test_several_objectives_give_a_front(self):
+        path = self.sweep({"type": "grid", "metrics": ["loss:min", "latency:min"], "require": ["memory <= 8"]})
+        result = self.cli("run", path, server=False)
+        self.assertIn("front", result.stdout)
+        best = json.loads(self.cli("best", "toy", "-o", "json", server=False).stdout)
+        values = [(trial["parameters"]["x"], trial["values"]["loss"], round(trial["values"]["latency"]))
+                  for trial in best["trials"]]
+        # 0.9 takes too much memory; of the others none is better in both.
+        self.assertEqual(values, [(0.1, 0.1, 90), (0.3, 0.3, 70), (0.5, 0.5, 50), (0.7, 0.7, 30)])
+        self.assertEqual(best["goals"], {"loss": "min", "latency": "min"})
+        self.assertEqual(len(self.cli("best", "toy", server=False).stdout.splitlines()), 5)
+        refused = self.cli("best", "toy", "-o", "args", check=False, server=False)
+        self.assertEqual(refused.returncode, 2)
+        shown = self.cli("show", "toy", server=False).stdout
+        self.assertIn("loss (min), latency (min)", shown)
+        trials = json.loads(self.cli("trials", "toy", "--best-first", "-o", "json", server=False).stdout)
+        self.assertEqual(trials[-1]["parameters"], {"x": 0.9})
+        self.assertAlmostEqual(trials[-1]["violation"], 0.125)
+        self.assertEqual([trial["violation"] for trial in trials[:-1]], [0, 0, 0, 0])
+
+    def test_a_trial_that_violates_a_requirement_is_never_best(self):
+        path = self.sweep({"type": "grid", "metric": "loss", "mode": "min", "require": ["latency < 70.5"]})
+        self.cli("run", path, server=False)
+        best = json.loads(self.cli("best", "toy", "-o", "json", server=False).stdout)
+        self.assertEqual(best["value"], 0.3)
+        self.assertIn("infeasible", self.cli("trials", "toy", server=False).stdout)
+
+    def test_constraints_keep_points_away(self):
+        path = self.sweep({"type": "random", "metric": "loss", "mode": "min"}, constraints=["x < 0.6", "not x == 0.3"])
+        self.cli("run", path, server=False)
+        trials = json.loads(self.cli("trials", "toy", "-o", "json", server=False).stdout)
+        self.assertEqual(sorted(trial["parameters"]["x"] for trial in trials), [0.1, 0.5])
+        bad = self.sweep({"type": "random", "metric": "loss", "mode": "min"}, constraints=["y < 0.6"])
+        result = self.cli("check", bad, check=False, server=False)
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("constraints[0]: column 1: there is no parameter \"y\"", result.stderr + result.stdout)
+
+
 class WithServer(harness.TestCase):
     def test_asha_stops_weak_trials_and_says_why(self):
         self.start_server()

@@ -101,6 +101,40 @@ TEST(LiveSweep, TellsANewBestWithItsParameters) {
   EXPECT_TRUE(live.Apply(Delta(sweep), kNow).empty());
 }
 
+TEST(LiveSweep, SeveralObjectivesHaveAFrontInPlaceOfABestTrial) {
+  LiveSweep live;
+  auto sweep = MakeSweep("digits", v1::Sweep::ACTIVE);
+  for (const auto& [name, goal] : {std::pair("loss", v1::GOAL_MIN), std::pair("accuracy", v1::GOAL_MAX)}) {
+    v1::Objective* objective = sweep.mutable_spec()->mutable_search()->add_metrics();
+    objective->set_metric(name);
+    objective->set_goal(goal);
+  }
+  auto trial = MakeTrial(3, v1::Trial::COMPLETED, 9, 0.5);
+  v1::MetricValue* value = trial.add_objectives();
+  value->set_name("accuracy");
+  value->set_value(0.75);
+  auto infeasible = MakeTrial(4, v1::Trial::COMPLETED, 9, 0.25);
+  infeasible.set_violation(0.5);
+  live.Apply(Snapshot(sweep, {trial, infeasible}), kNow);
+  sweep.add_pareto_trials(3);
+  const auto events = live.Apply(Delta(sweep), kNow);
+  ASSERT_EQ(Kinds(events), std::vector<Kind>{Kind::kNewBest});
+  EXPECT_EQ(events[0].trial, 3u);
+  EXPECT_EQ(events[0].metrics[0], (std::pair<std::string, double>{"accuracy", 0.75}));
+  EXPECT_TRUE(live.Apply(Delta(sweep), kNow).empty());
+  const SweepView view = live.View({.now_ms = kNow, .rows_max = 10});
+  EXPECT_EQ(view.front, std::vector<uint32_t>{3});
+  EXPECT_EQ(view.objectives.size(), 2u);
+  EXPECT_FALSE(view.best.has_value());
+  ASSERT_EQ(view.rows.size(), 2u);
+  EXPECT_TRUE(view.rows[0].front);
+  EXPECT_FALSE(view.rows[1].front);
+  EXPECT_EQ(view.rows[1].note, "infeasible by 0.5");
+  const SummaryView summary = live.Summary(kNow);
+  EXPECT_EQ(summary.front, std::vector<uint32_t>{3});
+  EXPECT_EQ(summary.objectives, (std::vector<std::string>{"loss (min)", "accuracy (max)"}));
+}
+
 TEST(LiveSweep, SaysWhyNothingRuns) {
   LiveSweep live;
   auto sweep = MakeSweep("digits", v1::Sweep::ACTIVE);

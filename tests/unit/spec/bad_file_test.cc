@@ -56,6 +56,21 @@ constexpr Bad kBad[] = {
      "parameters:\n  opt: {choice: [sgd, adam]}\n  x: {uniform: [0, 1], when: {opt: sdg}}\n",
      "f:7: parameters.x.when: \"opt\" can never be \"sdg\": \"sdg\" is not one of its 2 values "
      "(\"sgd\", \"adam\") (did you mean \"sgd\"?)"},
+    {"a metric without a goal", "trainable: mlp\ntrials: 3\nmetrics:\n  - loss:min\n  - accuracy\n",
+     "f:5: metrics[1]: is a small or a large accuracy good? (write accuracy:min or accuracy:max)", true},
+    {"a wrong requirement", "trainable: mlp\ntrials: 3\nmetric: loss:min\nsearch:\n  require: [a < 3, b = 4]\n",
+     "f:5: search.require[1]: \"b = 4\" has no <, <=, > or >= (a measured number hardly ever equals a given one)",
+     true},
+    {"one of several metrics", "trainable: mlp\ntrials: 3\nmetrics: [loss:min]\n",
+     "f:3: metrics: 1 is not a number of objectives (give at least two, or one as metric: loss:min)", true},
+    {"a metric twice", "trainable: mlp\ntrials: 3\nmetrics: [loss:min, loss:max]\n",
+     "f:3: metrics[1]: the metric \"loss\" is named twice (name each once)", true},
+    {"a metric and metrics", "metrics: [loss:min, acc:max]\n",
+     "f:2: metric.name: metrics names the metrics already (keep one of them)"},
+    {"asha without a metric of its own",
+     "trainable: mlp\ntrials: 3\nmetrics: [loss:min, acc:max]\nscheduler: {type: asha, max_t: 9}\n",
+     "f:4: scheduler.metric: the search has several metrics, and asha compares trials by one (name it: metric: loss)",
+     true},
     {"a constraint on nothing", "parameters: {lr: {uniform: [0, 1]}}\nconstraints:\n  - lr < 0.5\n  - rl > 0.1\n",
      "f:8: constraints[1]: column 1: there is no parameter \"rl\" (did you mean \"lr\"?)"},
     {"a constraint that is no condition", "parameters: {lr: {uniform: [0, 1]}}\nconstraints: lr\n",
@@ -225,7 +240,7 @@ constexpr Bad kBad[] = {
     {"only text", "hello",
      "f: here stands the text \"hello\", not an object (write \"key: value\" lines; the keys are "
      "name, command, trainable, "
-     "args, workdir, env, parameters, constraints, metric, search, scheduler, trials, max_parallel, budget, "
+     "args, workdir, env, parameters, constraints, metric, metrics, search, scheduler, trials, max_parallel, budget, "
      "resources, retry, stop, collect, points, report, "
      "ask_tell, $schema)",
      true},

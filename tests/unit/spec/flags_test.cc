@@ -111,6 +111,19 @@ TEST(FlagsTest, FlagsMakeASweep) {
   EXPECT_EQ(spec->collect.size(), 2U);
 }
 
+TEST(FlagsTest, SeveralMetricsAreSeparatedByCommas) {
+  Problems problems;
+  QuickFlags flags = Quick();
+  flags.metric = "acc,top 1:max, latency:min";
+  flags.require = {"latency <= 20"};
+  const auto spec = SpecFromFlags(flags, &problems);
+  ASSERT_TRUE(spec) << problems[0].field << " " << problems[0].message;
+  EXPECT_EQ(spec->search.objectives,
+            (std::vector<Objective>{{"acc,top 1", Goal::kMax}, {"latency", Goal::kMin}}));
+  EXPECT_EQ(spec->search.require, flags.require);
+  EXPECT_EQ(spec->search.type, SearchSpec().type);
+}
+
 TEST(FlagsTest, ArgsAreAppendedOnlyWhereNothingElseDeliversTheParameters) {
   Problems problems;
   QuickFlags flags = Quick();

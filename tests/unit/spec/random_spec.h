@@ -26,6 +26,14 @@ class RandomSpec {
     spec.search.type = OneOf({"tpe", "random"});
     spec.search.metric = OneOf({"loss", "val/acc", "größe: 1", "true", "1"});
     spec.search.goal = Coin() ? Goal::kMax : Goal::kMin;
+    if (rng_.Below(3) == 0) {
+      spec.search.objectives = {{spec.search.metric, spec.search.goal}};
+      for (const char* other : {"a:min", "b", "c c"}) {
+        if (Coin()) spec.search.objectives.push_back({other, Coin() ? Goal::kMax : Goal::kMin});
+      }
+      if (spec.search.objectives.size() < 2) spec.search.objectives.clear();
+    }
+    if (Coin()) spec.search.require = {"loss 3 <= " + DoubleText(Number()), "`größe`>=-1"};
     if (Coin()) spec.search.seed = rng_.NextU64() | (Coin() ? 1ULL << 63U : 0);
     if (spec.search.type == "tpe" && Coin()) {
       spec.search.options.emplace_back("startup_trials", static_cast<int64_t>(1 + rng_.Below(20)));

@@ -49,6 +49,9 @@ BAD = [
     HEAD + "collect: [{regexp: x}]\n",
     HEAD + "constraints: {a: 1}\n",
     HEAD + "constraints: [3]\n",
+    HEAD + "search: {require: [a = 3]}\n",
+    "trainable: mlp\nmetrics: [loss]\ntrials: 3\n",
+    "trainable: mlp\nmetrics: [loss:min]\ntrials: 3\n",
 ] + [
     HEAD + "parameters: {x: " + parameter + "}\n"
     for parameter in [

@@ -1,6 +1,8 @@
+#include <cmath>
 #include <fstream>
 #include <sstream>
 
+#include "spec/requirement.h"
 #include "tests/unit/spec/read.h"
 
 namespace tunesmith {
@@ -136,6 +138,58 @@ metric: loss:min
 trials: 3
 )");
   EXPECT_EQ(spec.constraints, (std::vector<std::string>{"a * b <= 20"}));
+}
+
+TEST(SweepFileTest, SeveralMetricsAndRequirementsAreRead) {
+  const char* const forms[] = {"metrics: [accuracy:max, {name: 'lat:min', mode: min}]\n"
+                               "search: {require: [mem < 8e9, lat<=20]}",
+                               "search: {metrics: [accuracy:max, 'lat:min:min'], require: [mem < 8e9, lat<=20]}"};
+  for (const char* form : forms) {
+    const SweepSpec spec = ReadGood("trainable: mlp\ntrials: 3\n" + std::string(form));
+    EXPECT_EQ(spec.search.objectives,
+              (std::vector<Objective>{{"accuracy", Goal::kMax}, {"lat:min", Goal::kMin}}));
+    EXPECT_EQ(spec.search.metric, "accuracy");
+    EXPECT_EQ(spec.search.goal, Goal::kMax);
+    EXPECT_EQ(spec.search.require, (std::vector<std::string>{"mem < 8e9", "lat<=20"}));
+    EXPECT_EQ(SearcherOptionsOf(spec, 1).goals, (std::vector<Goal>{Goal::kMax, Goal::kMin}));
+  }
+  const SweepSpec scheduled = ReadGood(
+      "trainable: mlp\ntrials: 3\nmetrics: [accuracy:max, lat:min]\n"
+      "scheduler: {type: asha, metric: lat}");
+  EXPECT_EQ(SchedulerGoal(scheduled), Goal::kMin);
+  EXPECT_EQ(ReadGood("trainable: mlp\ntrials: 3\nmetric: a:max\nsearch: {require: b > -1e-3}").search.require,
+            (std::vector<std::string>{"b > -1e-3"}));
+}
+
+TEST(RequirementTest, IsAMetricAComparisonAndANumber) {
+  std::string why, hint;
+  using Op = Requirement::Op;
+  EXPECT_EQ(ParseRequirement("val/acc >= -0.5", &why, &hint), (Requirement{"val/acc", Op::kGreaterEqual, -0.5}));
+  EXPECT_EQ(ParseRequirement(" `a b`<1e3 ", &why, &hint), (Requirement{"a b", Op::kLess, 1000}));
+  EXPECT_EQ(ParseRequirement("a > +2", &why, &hint), (Requirement{"a", Op::kGreater, 2}));
+  for (const char* bad : {"", "a", "a == 3", "a <", "< 3", "a < b", "a < inf", "a < nan", "20 >= a",
+                          "0 < a < 4", "a < 3s"}) {
+    why.clear();
+    EXPECT_FALSE(ParseRequirement(bad, &why, &hint)) << bad;
+    EXPECT_NE(why, "") << bad;
+    EXPECT_NE(hint, "") << bad;
+  }
+  EXPECT_EQ(hint, "write it as latency_ms <= 20");
+  ParseRequirement("20 >= a", &why, &hint);
+  EXPECT_EQ(hint, "write the metric first: latency_ms <= 20");
+}
+
+TEST(RequirementTest, TheExcessIsAShareOfTheLimit) {
+  const Requirement upper{"a", Requirement::Op::kLessEqual, 20}, lower{"a", Requirement::Op::kGreaterEqual, -4};
+  EXPECT_EQ(ExcessOf(upper, 20), 0);
+  EXPECT_EQ(ExcessOf(upper, -1e300), 0);
+  EXPECT_EQ(ExcessOf(upper, 25), 0.25);
+  EXPECT_EQ(ExcessOf(lower, -4), 0);
+  EXPECT_EQ(ExcessOf(lower, -5), 0.25);
+  EXPECT_EQ(ExcessOf(upper, std::nan("")), 1);
+  EXPECT_GT(ExcessOf({"a", Requirement::Op::kLess, 20}, 20), 0);
+  EXPECT_EQ(ExcessOf({"a", Requirement::Op::kLess, 0}, 1), 1e12);
+  EXPECT_EQ(ExcessOf(upper, HUGE_VAL), 1e12);
 }
 
 TEST(SweepFileTest, PlainScalarsFollowYaml12) {

@@ -90,6 +90,37 @@ TEST(TrialApiTest, ListsGoByNumberOrBestFirstWithoutGapOrRepetition) {
   EXPECT_EQ(list(request), (std::vector<uint32_t>{0, 1, 3, 4, 5, 6, 7, 8}));
 }
 
+TEST(TrialApiTest, TrialsThatDoNotMeetTheRequirementsComeLastByTheirViolation) {
+  Rig rig;
+  rig.Serve();
+  v1::SweepSpec spec = RandomSweep("digits", 9);
+  spec.mutable_search()->add_require("loss >= " + std::to_string(Loss(4)));
+  rig.Create(spec);
+  RunTrials(&rig, 9, 3);
+  std::vector<uint32_t> expected = {0, 1, 3, 4, 5, 6, 7, 8};
+  std::sort(expected.begin(), expected.end(), [](uint32_t a, uint32_t b) {
+    const double limit = std::stod(std::to_string(Loss(4)));
+    const bool good_a = Loss(a) >= limit, good_b = Loss(b) >= limit;
+    if (good_a != good_b) return good_a;
+    return good_a ? Loss(a) < Loss(b) : Loss(a) > Loss(b);
+  });
+  v1::ListTrialsRequest request;
+  request.set_sweep("digits");
+  request.set_order(v1::ListTrialsRequest::BEST_FIRST);
+  v1::ListTrialsResponse response;
+  Context context;
+  ASSERT_TRUE(rig.trials->ListTrials(&context, request, &response).ok());
+  std::vector<uint32_t> numbers;
+  for (const v1::Trial& trial : response.trials()) numbers.push_back(trial.number());
+  ASSERT_EQ(numbers.size(), 9u);
+  EXPECT_EQ(numbers.back(), 2u) << "it failed";
+  numbers.pop_back();
+  EXPECT_EQ(numbers, expected);
+  EXPECT_EQ(rig.Get("digits").best_trial(), expected[0]);
+  EXPECT_EQ(response.trials(0).violation(), 0);
+  EXPECT_GT(response.trials(7).violation(), 0);
+}
+
 TEST(TrialApiTest, ATokenOfAnotherListIsRefused) {
   Rig rig;
   rig.Serve();
