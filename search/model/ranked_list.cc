@@ -71,7 +71,8 @@ double RankedList::Quantile(double rank) const {
   const double a = At(low).value;
   const double b = At(std::min(low + 1, size_ - 1)).value;
   const double share = place - static_cast<double>(low);
-  return share > 0 ? a + share * (b - a) : a;
+  if (share == 0 || a == b) return a;
+  return std::isfinite(b - a) ? a + share * (b - a) : (1 - share) * a + share * b;
 }
 
 std::vector<RankedList::Entry> RankedList::First(size_t limit) const {

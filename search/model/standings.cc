@@ -56,19 +56,22 @@ void Standings::Violate(uint32_t trial, double violation) {
 
 void Standings::Fail(uint32_t trial) { Put(trial, kBad, kInfinity); }
 
+// Trials that have failed since count at the rungs that they reached, but not so that one comes before a good one.
+double Standings::GoodQuantile(double rank) const {
+  return std::min(rank, static_cast<double>(good()) - 0.5) / static_cast<double>(count());
+}
+
 double Standings::Quantile(uint32_t trial) const {
   const Place place = placed_.at(trial);
-  const double rank = place.rung == kBad ? static_cast<double>(good()) + bad_.MidRank(place.value)
-                                         : rungs_.at(place.rung).reached.MidRank(place.value);
-  return std::min(rank, static_cast<double>(count()) - 0.5) / static_cast<double>(count());
+  if (place.rung != kBad) return GoodQuantile(rungs_.at(place.rung).reached.MidRank(place.value));
+  return (static_cast<double>(good()) + bad_.MidRank(place.value)) / static_cast<double>(count());
 }
 
 std::vector<Standings::Placed> Standings::Best(size_t limit) const {
-  const auto n = static_cast<double>(count());
   std::vector<Placed> out;
   for (auto it = rungs_.rbegin(); it != rungs_.rend(); ++it) {  // the furthest first, which a stable sort keeps
     for (const RankedList::Entry& e : it->second.here.First(limit)) {
-      out.push_back({e.trial, std::min(it->second.reached.MidRank(e.value), n - 0.5) / n});
+      out.push_back({e.trial, GoodQuantile(it->second.reached.MidRank(e.value))});
     }
   }
   std::stable_sort(out.begin(), out.end(),

@@ -62,6 +62,7 @@ class Standings {
     int64_t rung = 0;
     double value = 0;
   };
+  double GoodQuantile(double rank) const;
   void Leave(uint32_t trial);  // the list of those that got no further
   void Put(uint32_t trial, int64_t rung, double value);
 
