@@ -19,6 +19,7 @@ namespace {
 #endif
 
 constexpr double kSqrt5 = 2.23606797749978969641;
+constexpr double kApart = 0.75;  // squared: of an inactive value from the middle of the active ones
 constexpr double kLogNoiseMin = -11.5, kLogNoiseMax = 1.0;
 constexpr double kLogScaleMin = -8.0, kLogScaleMax = 8.0;
 constexpr double kLogAmplitudeMin = -3.0, kLogAmplitudeMax = 3.0;
@@ -41,12 +42,16 @@ TS_WIDE void AddSquaredDistances(const FeatureMap::Feature& feature, double x, c
     return;
   }
   if (std::isnan(x)) {
-    for (size_t j = 0; j < n; ++j) out[j] += values[j] != values[j] ? 0.0 : scale;
+    for (size_t j = 0; j < n; ++j) {
+      const double d = values[j] - 0.5;
+      out[j] += values[j] != values[j] ? 0.0 : scale * (kApart + d * d);
+    }
     return;
   }
+  const double apart = kApart + (x - 0.5) * (x - 0.5);
   for (size_t j = 0; j < n; ++j) {
     const double d = values[j] - x;
-    out[j] += values[j] != values[j] ? scale : scale * (d * d);
+    out[j] += scale * (values[j] != values[j] ? apart : d * d);
   }
 }
 

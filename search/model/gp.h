@@ -9,9 +9,12 @@
 namespace tunesmith::model {
 
 // Kernel: amplitude x Matern-5/2(r), r^2 = sum over features of scale x d^2, where d is the difference of two ordered
-// values on [0, 1]; 1 for different categories; 1 where the parameter is active in one point only, 0 where in neither.
-// The mean is 0 and observations have independent noise. (Rasmussen and Williams 2006, sections 2.2, 4.2 and 5.4;
-// inactive parameters as in the "Arc" family of kernels, Swersky et al. 2013, in its simplest form.)
+// values on [0, 1]; 1 for different categories; where the parameter is active in neither point 0, and where in one only
+// 1 for categories and sqrt(0.75 + (x - 0.5)^2) for an ordered value x. So every value has a place in a Euclidean space
+// (what is inactive lies beside the middle), without which covariances would not be positive: a point that is equally
+// far from all of a line there is not. The mean is 0 and observations have independent noise. (Rasmussen and Williams
+// 2006, sections 2.2, 4.2 and 5.4; inactive parameters as in the "Arc" family of kernels, Swersky et al. 2013, in its
+// simplest form.)
 struct GpParameters {
   std::vector<double> log_scale;  // by feature: logarithm of the inverse squared length scale
   double log_amplitude = 0;
