@@ -71,7 +71,7 @@ uint32_t Forest::Grow(const FeatureTable& points, const std::vector<double>& y, 
       candidate.cut = rng->Uniform(lo, hi);
     }
     if (lo == hi && !candidate.categorical) {  // all that are active are alike: active against inactive
-      candidate.cut = candidate.inactive_left ? lo : INFINITY;
+      candidate.cut = candidate.inactive_left ? -INFINITY : INFINITY;
     }
     double count_left = 0, sum_left = 0;
     for (const uint32_t* j = begin; j != end; ++j) {
