@@ -121,6 +121,8 @@ class HistoryMaker {
     spec.parameters = Parameters();
     spec.search.type = Chance(0.5) ? "tpe" : "random";
     spec.search.metric = "loss";
+    if (Chance(0.2)) spec.search.require = {"loss < 0.7", "löss > -1e300"};
+    if (Chance(0.2)) spec.constraints = {"rate < 0.9 or not rate < 0.95"};
     spec.budget.trials = rng_.IntInclusive(1, 12);
     if (Chance(0.5)) {
       spec.scheduler.type = "asha";

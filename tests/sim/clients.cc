@@ -22,6 +22,20 @@ Parameter ChoiceParameter(const std::string& name, int64_t values, Distribution 
   return parameter;
 }
 
+// Several objectives, requirements and constraints, from a stream of their own.
+void DrawOutcomes(const SimOptions& options, int number, SweepSpec* spec) {
+  constexpr uint64_t kStreamOutcomes = 0x6f757463;
+  Rng rng = Rng::ForLabels({options.seed, kStreamOutcomes, static_cast<uint64_t>(number)});
+  if (rng.Below(4) == 0) {
+    spec->search.objectives = {{"loss", Goal::kMin}, {"accuracy", Goal::kMax}};
+    if (spec->scheduler.metric.empty() && spec->scheduler.type != "fifo") spec->scheduler.metric = "loss";
+  }
+  if (rng.Below(4) == 0) spec->search.require = {"accuracy >= 0.5", "loss < 0.8"};
+  if (rng.Below(4) != 0) return;
+  spec->constraints = {spec->parameters[0].name == "lr" ? "lr < 0.3 or lr > 0.4" : "width + depth <= 5 and width != 3"};
+  if (spec->parameters[0].name != "lr" && spec->parameters[0].options.size() < 4) spec->constraints = {"width < 3"};
+}
+
 }  // namespace
 
 SweepSpec DrawSweep(const SimOptions& options, int number) {
@@ -69,6 +83,7 @@ SweepSpec DrawSweep(const SimOptions& options, int number) {
   spec.retry.lost = static_cast<int32_t>(rng.IntInclusive(0, 8));
   spec.stop_grace_ms = rng.IntInclusive(500, 10'000);
   if (coin(0.3) && spec.parameters[0].name == "lr") spec.points = {{{"lr", 0.5}}, {}};
+  DrawOutcomes(options, number, &spec);
   return spec;
 }
 
