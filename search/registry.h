@@ -15,7 +15,8 @@ namespace tunesmith {
 constexpr uint64_t kStreamRandom = 0x52414e44, kStreamTpe = 0x545045, kStreamReservoir = 0x52455356,
                    kStreamSobol = 0x534f424f, kStreamCmaes = 0x434d41,
                    kStreamCmaesRestart = 0x434d4152, kStreamHyperopt = 0x485950,
-                   kStreamAuto = 0x4155544f, kStreamForest = 0x464f5245;
+                   kStreamAuto = 0x4155544f, kStreamForest = 0x464f5245,
+                   kStreamEarlier = 0x4541524c, kStreamCost = 0x434f5354;
 
 // Whether the space has no `grid` parameters, for searchers that do not run them; each is a problem.
 bool RefuseGrid(const std::string& type, const Space& space, Problems* problems);

@@ -110,13 +110,13 @@ struct EarlierTrial {
 struct SearcherOptions {
   std::string type = "tpe";  // one of SearcherTypes()
   Goal goal = Goal::kMin;
-  std::vector<Goal> goals;   // several objectives: one each, at least two; empty: one, `goal`
+  std::vector<Goal> goals = {};   // several objectives: one each, at least two; empty: one, `goal`
   uint64_t seed = 0;
   int64_t trials = 0;        // how many the sweep will have; 0 if unknown
   // From the sweep file's `search:` beyond type, metric, mode and seed; each searcher documents its own and refuses
   // others. E.g. {"startup_trials", 10}, {"candidates", 24}.
-  std::vector<std::pair<std::string, Value>> options;
-  std::vector<EarlierTrial> earlier;  // to start from
+  std::vector<std::pair<std::string, Value>> options = {};
+  std::vector<EarlierTrial> earlier = {};  // to start from
 };
 
 // Every searcher type that MakeSearcher knows, for messages and documentation.

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/exact_math.h"
 #include "search/auto/history.h"
 #include "search/auto/pool.h"
 #include "search/registry.h"
@@ -23,7 +24,7 @@ using model::Scored;
 
 class AutoSearcher : public Searcher {
  public:
-  AutoSearcher(const SearcherOptions& options, const Space& space, size_t startup, size_t candidates)
+  AutoSearcher(const SearcherOptions& options, const Space& space, size_t startup, size_t candidates, bool by_cost)
       : space_(space),
         coding_(space_),
         features_(coding_),
@@ -32,7 +33,11 @@ class AutoSearcher : public Searcher {
         context_{space_, coding_, features_, options.seed, candidates},
         only_process_(options.type == "gp"),
         startup_(startup),
-        history_(options.seed, options.goal),
+        by_cost_(by_cost),
+        trials_(options.trials),
+        earlier_(options.earlier, options.goal, space_, coding_, options.seed),
+        history_(options.seed, options.goals.empty() ? std::vector<Goal>{options.goal} : options.goals, earlier_),
+        several_(options.goals.size() > 1),
         parameters_(features_.size(), history_.LogNoisePrior()) {}
 
   void Add(uint32_t trial, const Point& point) override {
@@ -43,6 +48,7 @@ class AutoSearcher : public Searcher {
     history_.Add(trial, std::move(codes));
   }
   void Report(const RungReport& report) override {
+    if (several_) return;  // a rung has one value, of no use here
     history_.Report(report);
     HasResult(report.trial);
   }
@@ -88,7 +94,9 @@ class AutoSearcher : public Searcher {
     return suggestion;
   }
 
-  bool UseModels() const { return history_.standings().good() > 0 && history_.standings().count() >= startup_; }
+  bool UseModels() const {
+    return history_.good() > 0 && history_.standings().count() + earlier_.size() >= startup_;
+  }
 
   void NotPending(uint32_t trial) {
     const auto it = pending_hash_.find(trial);
@@ -107,6 +115,11 @@ class AutoSearcher : public Searcher {
       next_forest_ = n + std::max<uint64_t>(4, n / 25);
       forest_due_ = {history_.Select(model::kForestBest, model::kForestOthers), 0};
       forest_seed_ = n;
+    }
+    if (by_cost_ && n >= next_cost_) {
+      next_cost_ = n + std::max<uint64_t>(4, n / 25);
+      cost_due_ = LogSeconds();
+      cost_seed_ = n;
     }
     if (n < next_fit_) return;
     next_fit_ = n + std::max<uint64_t>(1, n / 12);
@@ -141,6 +154,29 @@ class AutoSearcher : public Searcher {
     return *forest_;
   }
 
+  // Trials with the logarithm of their run time for a score.
+  std::vector<Scored> LogSeconds() const {
+    std::vector<Scored> out;
+    for (const Scored& s : history_.Select(model::kForestBest, model::kForestOthers)) {
+      const double seconds = history_.seconds(s.trial);
+      if (seconds > 0) out.push_back({s.trial, PortableLog(std::max(seconds, 1e-3))});
+    }
+    return out;
+  }
+  void SubtractCost(const model::Pool& pool, std::vector<double>* scores) {
+    if (!cost_due_.empty()) {
+      std::vector<double> y;
+      const model::FeatureTable table = Learnt(cost_due_, &y);
+      cost_.emplace(table, y, model::Forest::Options(), Rng::ForLabels({context_.seed, cost_seed_, kStreamCost}));
+      cost_due_.clear();
+    }
+    if (!cost_) return;
+    const double done = static_cast<double>(history_.results()) / static_cast<double>(std::max<int64_t>(trials_, 1));
+    const double weight = trials_ > 0 ? std::max(0.0, 1 - done) : 1;
+    const std::vector<double> log_seconds = pool.Predict(*cost_);
+    for (size_t c = 0; c < scores->size(); ++c) (*scores)[c] -= weight * log_seconds[c];
+  }
+
   // A trial with this point has a result.
   bool Tried(uint64_t hash) const {
     const auto pending = pending_points_.find(hash);
@@ -170,7 +206,8 @@ class AutoSearcher : public Searcher {
   std::optional<Suggestion> FromPool(uint32_t trial) {
     model::Pool& pool = PoolNow();
     const Judge judge = JudgeOf(trial);
-    const model::Pool::Judgement judgement = pool.By(judge, judge == Judge::kForest ? &ForestNow() : nullptr);
+    model::Pool::Judgement judgement = pool.By(judge, judge == Judge::kForest ? &ForestNow() : nullptr);
+    if (by_cost_) SubtractCost(pool, &judgement.scores);
     const std::vector<Candidate>& candidates = pool.candidates();
     std::optional<size_t> best;
     for (size_t c = 0; c < candidates.size(); ++c) {
@@ -195,10 +232,14 @@ class AutoSearcher : public Searcher {
   const model::PoolContext context_;
   const bool only_process_;
   const size_t startup_;
+  const bool by_cost_;
+  const int64_t trials_;  // of the sweep, 0 if unknown
   SeenPoints seen_;
   std::unordered_map<uint32_t, uint64_t> pending_hash_;    // of trials without a result
   std::unordered_map<uint64_t, uint32_t> pending_points_;  // hash -> how many of them
+  const model::EarlierTrials earlier_;
   model::History history_;
+  const bool several_;
   model::GpParameters parameters_;
   bool fitted_ = false;
   uint64_t next_fit_ = 0;
@@ -210,6 +251,9 @@ class AutoSearcher : public Searcher {
   Fit forest_due_;  // no trials: none is due
   uint64_t next_forest_ = 0, forest_seed_ = 0;
   std::optional<model::Forest> forest_;
+  std::vector<Scored> cost_due_;  // with log seconds for scores; empty: none is due
+  uint64_t next_cost_ = 0, cost_seed_ = 0;
+  std::optional<model::Forest> cost_;
   std::optional<model::Pool> pool_;
   uint64_t pool_results_ = 0;
 };
@@ -221,10 +265,11 @@ std::unique_ptr<Searcher> MakeAutoSearcher(const SearcherOptions& options, const
   const int64_t quarter = options.trials > 0 ? std::max<int64_t>(1, options.trials / 4) : 10;
   const int64_t startup = reader.Integer("startup_trials", 1, 100'000, std::min<int64_t>(10, quarter));
   const int64_t candidates = reader.Integer("candidates", 8, 10'000, 112);
+  const std::string cost = reader.Word("cost", {"none", "seconds"}, "none");
   const bool good = reader.Done();
   if (!RefuseGrid(options.type, space, problems) || !good) return nullptr;
   return std::make_unique<AutoSearcher>(options, space, static_cast<size_t>(startup),
-                                        static_cast<size_t>(candidates));
+                                        static_cast<size_t>(candidates), cost == "seconds");
 }
 
 }  // namespace tunesmith

@@ -19,6 +19,11 @@ namespace tunesmith {
 //   of the others), pending trials believed to turn out as predicted. `auto` begins with it and then takes turns with
 //   expected improvement under a forest of extra-trees and with the density ratio of tpe, which find what a smooth
 //   model overlooks.
+// - With `cost: seconds` a point's score is improvement for the time that it takes: the logarithm of the run time, as a
+//   second forest predicts it, is subtracted, with a weight that falls from 1 to 0 over the sweep ("cost cooling", Lee
+//   et al. 2020, arXiv 2003.10870). Default: `none`.
+// - Trials of earlier sweeps, ranked among themselves, are learnt from as if they were the sweep's own; they fade out
+//   over its first 200 results.
 // - No point is proposed twice; when a finite space is used up the suggestion is `exhausted`.
 // Models are fitted at fixed numbers of results, so that the same results in the same order give the same suggestions.
 // `grid` parameters are refused.

@@ -8,25 +8,24 @@
 #include <utility>
 #include <vector>
 
+#include "search/auto/earlier.h"
+#include "search/auto/scored.h"
 #include "search/model/standings.h"
 #include "search/searcher.h"
 #include "search/tpe/coding.h"
 
 namespace tunesmith::model {
 
-// A trial that a model learns from, and its score: lower is better, and 0 is the middle of all trials.
-struct Scored {
-  uint32_t trial = 0;
-  double score = 0;
-};
-
 // Scores are the normal scores of the trials' quantiles (model/standings.h), so that the worse half, where outliers and
 // failures are, counts by rank alone. In the better half, where all trials ran to their end, most of the score is the
 // loss itself, scaled so that the middle is 0 and the best trial -2.5: a model of ranks alone is blind to the shape of
-// the metric near the optimum. Not thread-safe.
+// the metric near the optimum. With several objectives trials are ranked by ParetoOrder (search/pareto/pareto.h), and
+// only by rank; what they report at rungs is not looked at. Not thread-safe.
 class History {
  public:
-  History(uint64_t seed, Goal goal) : seed_(seed), goal_(goal) {}
+  // `earlier` may be empty and must outlive it.
+  History(uint64_t seed, std::vector<Goal> goals, const EarlierTrials& earlier)
+      : seed_(seed), goals_(std::move(goals)), earlier_(earlier) {}
 
   void Add(uint32_t trial, std::vector<float> codes);
   void Report(const RungReport& report);
@@ -36,7 +35,12 @@ class History {
   // Grows with every result. The models are functions of the history at some number of results.
   uint64_t results() const { return results_; }
   const Standings& standings() const { return standings_; }
-  const std::vector<float>& codes(uint32_t trial) const { return records_.at(trial); }
+  // Trials that there is something to learn from, those of earlier sweeps that still count included.
+  size_t good() const { return standings_.good() + EarlierNow(); }
+  // Of a trial that Select gave, or a pending one.
+  const std::vector<float>& codes(uint32_t trial) const;
+  // How long the trial ran, in seconds; 0 if unknown.
+  double seconds(uint32_t trial) const;
   // Trials without any result, by number.
   const std::set<uint32_t>& pending() const { return pending_; }
 
@@ -49,11 +53,25 @@ class History {
   // word, ranks at rungs are only a hint of them.
   double LogNoisePrior() const { return standings_.plain() ? -7.0 : -4.6; }
 
-  // The metric that a score stands for at the end of training; NaN as long as no trial ran to its end.
+  // The metric that a score stands for at the end of training; NaN as long as no trial ran to its end, and with several
+  // objectives.
   double MetricAt(double score) const;
 
  private:
+  struct Record {
+    std::vector<float> codes;
+    float seconds = 0;
+  };
+  struct Several {
+    uint32_t trial = 0;
+    std::vector<double> values;
+  };
   void HasResult(uint32_t trial);
+  void ObserveSeveral(const Observation& observation);
+  // With several objectives: brings the ranks up to date. What is kept does not depend on when it is called.
+  void Rank() const;
+  // Earlier trials that count at this moment: fewer as the sweep has results of its own.
+  size_t EarlierNow() const;
   // By which losses become scores at this moment.
   struct Scale {
     bool by_value = false;
@@ -61,13 +79,16 @@ class History {
   };
   Scale ScaleNow() const;
   static double Score(const Scale& scale, double quantile, double loss);
-  double Loss(double value) const { return goal_ == Goal::kMin ? value : -value; }
+  double Loss(double value) const { return goals_[0] == Goal::kMin ? value : -value; }
 
   const uint64_t seed_;
-  const Goal goal_;
+  const std::vector<Goal> goals_;
+  const EarlierTrials& earlier_;
   uint64_t results_ = 0;
-  Standings standings_;
-  std::unordered_map<uint32_t, std::vector<float>> records_;
+  mutable Standings standings_;         // Rank brings them up to date
+  mutable std::vector<Several> several_;  // with several objectives: the completed trials, at most 2 kSeveralMax
+  mutable bool ranked_ = true;
+  std::unordered_map<uint32_t, Record> records_;
   std::set<uint32_t> running_, pending_;
   std::set<std::pair<double, uint32_t>> sample_;  // the smallest random keys of trials with a result
 };

@@ -43,7 +43,7 @@ Pool::Pool(const PoolContext& context, const History& history, const GpParameter
       source_(context.space, context.coding),
       learnt_(history.Select(kProcessBest, kProcessOthers)),
       gp_(TableOf(learnt_), ScoresOf(learnt_), parameters) {
-  const auto count = static_cast<double>(history.standings().good());
+  const auto count = static_cast<double>(history.good());
   good_trials_ = std::min<size_t>(static_cast<size_t>(std::ceil(0.15 * count)), kDensityBest);
   // Weighted by how much better they are than the best one outside.
   const std::vector<Scored> best = history.Select(good_trials_ + 1, 0);
@@ -140,6 +140,14 @@ Pool::Judgement Pool::ByForest(const Forest& forest) const {
       out.means.push_back(p.mean);
       out.scores.push_back(LogExpectedImprovement(p.mean, std::sqrt(p.variance + 1e-6), learnt_.front().score));
     }
+  }
+  return out;
+}
+
+std::vector<double> Pool::Predict(const Forest& forest) const {
+  std::vector<double> out;
+  for (const Batch& batch : batches_) {
+    for (size_t c = 0; c < batch.table.points(); ++c) out.push_back(forest.Predict(batch.table, c).mean);
   }
   return out;
 }

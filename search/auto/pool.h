@@ -43,6 +43,8 @@ class Pool {
   };
   // With the trials that are pending now counted in. `forest` is what the judge kForest asks; others take null.
   Judgement By(Origin::Judge judge, const Forest* forest);
+  // What a forest predicts for each candidate.
+  std::vector<double> Predict(const Forest& forest) const;
 
  private:
   struct Batch {

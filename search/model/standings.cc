@@ -61,6 +61,16 @@ double Standings::GoodQuantile(double rank) const {
   return std::min(rank, static_cast<double>(good()) - 0.5) / static_cast<double>(count());
 }
 
+void Standings::ReplaceCompleted(const std::vector<RankedList::Entry>& losses) {
+  Rung& completed = rungs_[kCompleted];
+  completed = {};
+  for (const RankedList::Entry& entry : losses) {
+    placed_[entry.trial] = {kCompleted, entry.value};
+    completed.reached.Insert(entry);
+    completed.here.Insert(entry);
+  }
+}
+
 double Standings::Quantile(uint32_t trial) const {
   const Place place = placed_.at(trial);
   if (place.rung != kBad) return GoodQuantile(rungs_.at(place.rung).reached.MidRank(place.value));

@@ -29,6 +29,9 @@ class Standings {
   void Complete(uint32_t trial, double loss);
   void Violate(uint32_t trial, double violation);  // > 0
   void Fail(uint32_t trial);
+  // Gives new losses to all trials that ran to their end: there are no others than these after it. A trial of before
+  // that is not among them must be told of as infeasible or failed.
+  void ReplaceCompleted(const std::vector<RankedList::Entry>& losses);
 
   // Trials with a result.
   size_t count() const { return placed_.size(); }
