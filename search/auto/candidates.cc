@@ -32,10 +32,18 @@ double CandidateSource::Move(size_t i, double code, double sd, Rng* rng) const {
     if (moved < 0 || moved > last) moved = code - step;  // reflected
     return std::clamp(moved, 0.0, last);
   }
-  double u = code + sd * rng->Normal();
-  if (u < 0) u = -u;
-  if (u > 1) u = 2 - u;
-  return coding_.Snap(i, std::clamp(u, 0.0, 0x1.fffffffffffffp-1));
+  const auto snap = [&](double u) {
+    if (u < 0) u = -u;
+    if (u > 1) u = 2 - u;
+    return coding_.Snap(i, std::clamp(u, 0.0, 0x1.fffffffffffffp-1));
+  };
+  if (dim.kind == tpe::Kind::kContinuous) return snap(code + sd * rng->Normal());
+  // Cells may be wide at the low end of logarithmic ones.
+  const double before = snap(code), width = coding_.CellWidth(i, before);
+  const double moved = snap(code + std::max(sd, width) * rng->Normal());
+  if (moved != before) return moved;
+  const double up = before + width, down = before - width;  // in other cells, if there are any
+  return snap(down < 0 || (up < 1 && (rng->NextU32() & 1U) != 0) ? up : down);
 }
 
 tpe::Codes CandidateSource::Mutate(const std::vector<float>& parent, Rng* rng) const {

@@ -117,7 +117,7 @@ History::Scale History::ScaleNow() const {
   if (goals_.size() > 1 || !standings_.plain() || standings_.good() < kGoodMin) return scale;
   scale.middle = standings_.LossAt(0.5);
   const double range = scale.middle - standings_.LossAt(0);
-  scale.by_value = range > 0 && std::isfinite(range);
+  scale.by_value = std::isnormal(range / kBestScore);  // not 0 either, nor too small to divide by
   if (scale.by_value) scale.unit = range / kBestScore;
   return scale;
 }
