@@ -1,0 +1,142 @@
+// The very suggestions of recorded sweeps: another compiler, optimisation or machine must give the
+// same, bit for bit. A change of the searcher's rules changes them: then the numbers of the failing
+// test are the new ones.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <deque>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/rng.h"
+#include "search/searcher.h"
+#include "tests/unit/search/spaces.h"
+
+namespace tunesmith {
+namespace {
+
+using testing_spaces::Choice;
+using testing_spaces::Constant;
+using testing_spaces::Make;
+using testing_spaces::Normal;
+using testing_spaces::Range;
+using testing_spaces::When;
+
+Value Text(const char* text) { return Value(std::string(text)); }
+
+// Every kind of parameter, nested conditions included.
+Space Mixed() {
+  return Make(
+      {Choice("optimizer", {Text("sgd"), Text("adam"), Text("none")}),
+       Choice("nesterov", {Value(true), Value(false)}, {When("optimizer", {Text("sgd")})}),
+       Range("momentum", Distribution::kQUniform, 0, 0.9, 0.1, {When("nesterov", {Value(true)})}),
+       Range("layers", Distribution::kRandInt, 1, 5),
+       Range("width", Distribution::kQLogRandInt, 8, 256, 8,
+             {When("layers", {Value(int64_t{2})}, Condition::Op::kGreater)}),
+       Constant("data", Text("digits")), Range("batch", Distribution::kLogRandInt, 16, 512),
+       Range("rate", Distribution::kLogUniform, 1e-5, 1, 0,
+             {When("optimizer", {Text("none")}, Condition::Op::kNotIn)}),
+       Range("dropout", Distribution::kUniform, 0, 0.5), Normal("shift", 0, 1),
+       Normal("steps", 5, 2, 1)});
+}
+
+// In operations that every machine rounds alike: no sum of a product, which some fuse.
+double Loss(const Point& point) {
+  double loss = 0;
+  for (const Value& value : point) {
+    const double x = ValueNumber(value);
+    loss += std::isnan(x) ? static_cast<double>(HashValue(value) % 7) / 8
+                          : std::fabs(x - 0.3) / (1 + std::fabs(x));
+  }
+  return loss;
+}
+
+// How the results of a sweep come in.
+enum class Course : uint8_t {
+  kOneByOne,
+  kFourWorkers,  // up to four running, ending in any order, some failing or cancelled
+  kRungs,        // the same, reporting at two rungs, the worse ones stopped
+};
+
+struct Recording {
+  uint64_t all = 0;                 // of all points in their order
+  std::vector<uint64_t> some = {};  // of every tenth point, so that a difference can be placed
+};
+
+Recording Record(uint64_t seed, Course course) {
+  SearcherOptions options;
+  options.type = "auto";
+  options.seed = seed;
+  const Space space = Mixed();
+  Problems problems;
+  const auto searcher = MakeSearcher(options, space, &problems);
+  Recording recording;
+  std::deque<std::pair<uint32_t, Point>> running;
+  const auto finish = [&](size_t place) {
+    const auto [trial, point] = std::move(running[place]);
+    running.erase(running.begin() + static_cast<ptrdiff_t>(place));
+    const double loss = Loss(point);
+    const uint64_t dice = Mix64(seed ^ Mix64(trial)) % 12;
+    if (course != Course::kOneByOne && dice == 0) return searcher->Forget(trial);
+    Observation end = {.trial = trial, .value = loss, .step = 9};
+    if (course != Course::kOneByOne && dice == 1) end.outcome = Outcome::kFailed;
+    if (course == Course::kRungs) {
+      searcher->Report({.trial = trial, .rung = 1, .value = loss + static_cast<double>(dice) / 16});
+      if (loss > 3) {
+        end.outcome = Outcome::kStopped;
+      } else {
+        searcher->Report(
+            {.trial = trial, .rung = 3, .value = loss + static_cast<double>(dice) / 64});
+      }
+    }
+    searcher->Observe(end);
+  };
+  for (uint32_t n = 0; n < 60; ++n) {
+    const size_t workers = course == Course::kOneByOne ? 1 : 4;
+    if (running.size() == workers) finish(Mix64(seed + n) % workers);
+    Suggestion s = searcher->Suggest(n);
+    const uint64_t hash = HashPoint(s.point);
+    recording.all = Mix64(recording.all ^ hash);
+    if (n % 10 == 9) recording.some.push_back(hash);
+    searcher->Add(n, s.point);
+    running.emplace_back(n, std::move(s.point));
+  }
+  return recording;
+}
+
+void ExpectRecording(uint64_t seed, Course course, const Recording& wanted) {
+  const Recording got = Record(seed, course);
+  std::string text;
+  for (const uint64_t hash : got.some) text += std::to_string(hash) + "U, ";
+  EXPECT_EQ(got.all, wanted.all) << "now: " << got.all << "U, {" << text << "}";
+  for (size_t k = 0; k < got.some.size() && k < wanted.some.size(); ++k) {
+    ASSERT_EQ(got.some[k], wanted.some[k])
+        << "the first difference is at or before trial " << 10 * k + 9;
+  }
+}
+
+TEST(AutoGoldenTest, OneByOne) {
+  ExpectRecording(1, Course::kOneByOne,
+                  {14825840397797505405U,
+                   {14104011826850794623U, 14458278713763875202U, 7760466423132383814U,
+                    1240161502236224052U, 5537426362474427968U, 105037339720760076U}});
+}
+
+TEST(AutoGoldenTest, FourWorkersAndFailures) {
+  ExpectRecording(2, Course::kFourWorkers,
+                  {2288225903474295461U,
+                   {11879439562085234544U, 17843726084732940478U, 4814538923261419086U,
+                    611412537685606193U, 5125668358098044917U, 17500151372512987146U}});
+}
+
+TEST(AutoGoldenTest, Rungs) {
+  ExpectRecording(3, Course::kRungs,
+                  {9533345171362268178U,
+                   {12603635986728402399U, 11696266035085157024U, 16625912068549942776U,
+                    10835426277126146440U, 11708994202058015327U, 8465905056336242537U}});
+}
+
+}  // namespace
+}  // namespace tunesmith
