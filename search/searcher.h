@@ -108,7 +108,7 @@ struct EarlierTrial {
 };
 
 struct SearcherOptions {
-  std::string type = "tpe";  // one of SearcherTypes()
+  std::string type = "auto";  // one of SearcherTypes()
   Goal goal = Goal::kMin;
   std::vector<Goal> goals = {};   // several objectives: one each, at least two; empty: one, `goal`
   uint64_t seed = 0;

@@ -66,7 +66,7 @@ struct Objective {
 };
 
 struct SearchSpec {
-  std::string type = "tpe";
+  std::string type = "auto";
   std::string metric;
   Goal goal = Goal::kMin;
   std::vector<Objective> objectives;  // several: two at least, `metric` and `goal` being the first; empty: one
