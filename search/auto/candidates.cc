@@ -37,11 +37,12 @@ double CandidateSource::Move(size_t i, double code, double sd, Rng* rng) const {
     if (u > 1) u = 2 - u;
     return coding_.Snap(i, std::clamp(u, 0.0, 0x1.fffffffffffffp-1));
   };
-  if (dim.kind == tpe::Kind::kContinuous) return snap(code + sd * rng->Normal());
-  // Cells may be wide at the low end of logarithmic ones.
-  const double before = snap(code), width = coding_.CellWidth(i, before);
-  const double moved = snap(code + std::max(sd, width) * rng->Normal());
+  const double moved = snap(code + sd * rng->Normal());
+  if (dim.kind == tpe::Kind::kContinuous) return moved;
+  const double before = snap(code);
   if (moved != before) return moved;
+  // Back in the same cell, which may be a wide one at the low end of a logarithmic parameter.
+  const double width = coding_.CellWidth(i, before);
   const double up = before + width, down = before - width;  // in other cells, if there are any
   return snap(down < 0 || (up < 1 && (rng->NextU32() & 1U) != 0) ? up : down);
 }
