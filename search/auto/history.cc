@@ -113,7 +113,9 @@ void History::Forget(uint32_t trial) {
 History::Scale History::ScaleNow() const {
   constexpr size_t kGoodMin = 4;
   constexpr double kBestScore = 2.5;
+  constexpr double kBadWeightAtRungs = 0.6;
   Scale scale;
+  if (!standings_.plain()) scale.bad_weight = kBadWeightAtRungs;
   if (goals_.size() > 1 || !standings_.plain() || standings_.good() < kGoodMin) return scale;
   scale.middle = standings_.LossAt(0.5);
   const double range = scale.middle - standings_.LossAt(0);
@@ -124,7 +126,8 @@ History::Scale History::ScaleNow() const {
 
 double History::Score(const Scale& scale, double quantile, double loss) {
   const double by_rank = NormalQuantile(quantile);
-  if (!scale.by_value || quantile >= 0.5) return by_rank;
+  if (quantile >= 0.5) return scale.bad_weight * by_rank;
+  if (!scale.by_value) return by_rank;
   constexpr double kShareOfValue = 0.75;
   return (1 - kShareOfValue) * by_rank + kShareOfValue * ((loss - scale.middle) / scale.unit);
 }

@@ -51,7 +51,7 @@ class History {
 
   // Logarithm of the variance with which scores are expected to be off: losses at the end are taken nearly at their
   // word, ranks at rungs are only a hint of them.
-  double LogNoisePrior() const { return standings_.plain() ? -7.0 : -4.6; }
+  double LogNoisePrior() const { return standings_.plain() ? -7.0 : -4.0; }
 
   // The metric that a score stands for at the end of training; NaN as long as no trial ran to its end, and with several
   // objectives.
@@ -74,6 +74,8 @@ class History {
   size_t EarlierNow() const;
   // By which losses become scores at this moment.
   struct Scale {
+    // Of the worse half. Where most trials are stopped at the first rung, how bad a bad one is says little.
+    double bad_weight = 1;
     bool by_value = false;
     double middle = 0, unit = 1;
   };
