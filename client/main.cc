@@ -191,6 +191,7 @@ class CommandLine {
     add("--search", &quick.search, "auto (default), gp, tpe, random, sobol, cmaes, grid; options as auto:seed=7");
     add("--scheduler", &quick.scheduler, "fifo (default), asha:max_t=27,reduction_factor=3");
     add("--name", &quick.name, "Name of the sweep");
+    add("--repeats", &quick.repeats, "Runs of each point, with different seeds (default: 1)");
     add("--max-parallel", &quick.max_parallel, "Trials at once (default: as many as fit)");
     add("--resources", &quick.resources, "Of one trial: gpus=1,gpus_optional=true,cpus=2");
     add("--args", &quick.args,
@@ -208,7 +209,7 @@ class CommandLine {
     bool has_flags = false;
     for (const std::string* one :
          {&quick.name, &quick.metric, &quick.search, &quick.scheduler, &quick.trials,
-          &quick.max_parallel, &quick.resources, &quick.args, &quick.workdir}) {
+          &quick.repeats, &quick.max_parallel, &quick.resources, &quick.args, &quick.workdir}) {
       has_flags = has_flags || !one->empty();
     }
     for (const auto* list : {&quick.params, &quick.constraints, &quick.require, &quick.env,

@@ -77,6 +77,7 @@ void AddBest(const SummaryView& view, const Canvas& canvas, std::vector<Line>* l
   best.Add(" best  ").Add("#" + std::to_string(view.best->number), Style::kBold);
   best.Add("  " + CleanText(view.metric, canvas.unicode) + " ");
   best.Add(ShortNumber(view.best->value, kDigits), Style::kBold);
+  if (view.best->mean_of > 0) best.Add("  mean of " + std::to_string(view.best->mean_of));
   if (view.best_step) best.Add("  at step " + std::to_string(*view.best_step));
   size_t widest = 0;
   for (const auto& [name, value] : view.best->params) {

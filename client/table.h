@@ -50,6 +50,7 @@ struct BestView {
   uint32_t number = 0;
   double value = 0;
   std::vector<std::pair<std::string, ViewValue>> params;
+  int64_t mean_of = 0;  // `value` is the mean of so many trials, `number` the first; 0: of one
 };
 
 struct RungView {

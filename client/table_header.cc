@@ -136,7 +136,9 @@ std::vector<Line> BestLines(const SweepView& view, const ColumnStyles& styles,
     return lines;
   }
   lines[0].Add(MetricText(view, styles, view.metric, view.best->value), Style::kBold);
-  lines[0].Add(" (#" + std::to_string(view.best->number) + ")");
+  std::string which = " (#" + std::to_string(view.best->number);
+  if (view.best->mean_of > 0) which += ", mean of " + std::to_string(view.best->mean_of);
+  lines[0].Add(which + ")");
   std::string gap = "  ";
   for (const auto& [name, value] : view.best->params) {
     if (std::holds_alternative<std::monostate>(value)) continue;

@@ -269,6 +269,7 @@ std::optional<SweepSpec> SpecFromFlags(const QuickFlags& flags, Problems* proble
   if (!flags.scheduler.empty())
     AddItem(&root, "scheduler", reader.Typed(flags.scheduler, "scheduler"));
   if (!flags.trials.empty()) AddItem(&root, "trials", PlainNode(flags.trials));
+  if (!flags.repeats.empty()) AddItem(&root, "repeats", PlainNode(flags.repeats));
   if (!flags.max_parallel.empty()) AddItem(&root, "max_parallel", PlainNode(flags.max_parallel));
   if (!flags.resources.empty()) {
     Node resources;

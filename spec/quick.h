@@ -24,6 +24,7 @@ struct QuickFlags {
   std::string scheduler;  // "asha", "asha:max_t=27,reduction_factor=3,metric=loss,mode=min"
   std::string trials;     // "50"
   std::string max_parallel;  // "4"
+  std::string repeats;       // "3"
   std::string resources;     // "gpus=1,gpus_optional=true,cpus=2"
   std::string args;          // "gnu", "hydra", ...
   std::string workdir;

@@ -59,6 +59,7 @@ class SweepReader {
            Once(f, "budget.max_parallel");
            ReadInteger32(n, f, &spec_.budget.max_parallel, log_);
          }},
+        {"repeats", [this](N n, F f) { ReadInteger32(n, f, &spec_.repeats, log_); }},
         {"budget", [this](N n, F f) { Budget(n, f); }},
         {"resources", [this](N n, F f) { Resources(n, f); }},
         {"retry", [this](N n, F f) { Retry(n, f); }},

@@ -98,7 +98,7 @@ struct ResourceSpec {
 };
 
 struct BudgetSpec {
-  int64_t trials = 0;            // required: number of samples (times the grid's cells for random with grids)
+  int64_t trials = 0;            // required: number of points (times the grid's cells for random with grids)
   int64_t wall_ms = 0;           // 0 = no limit
   int64_t failures = 0;          // give up after so many failed trials; 0 = never
   int32_t max_parallel = 0;      // 0 = as many as fit
@@ -126,6 +126,8 @@ struct SweepSpec {
   std::vector<std::vector<std::pair<std::string, Value>>> points;  // run these first; missing parameters are drawn
   std::vector<std::string> parameter_columns;        // for the table; empty = all
   std::vector<std::string> metric_columns;           // empty = the declared metrics, then others as they appear
+  // Each point is run so many times, with different seeds, and judged by the mean: for noisy objectives.
+  int32_t repeats = 1;
   bool ask_tell = false;                             // trials are run by programs that ask; nothing is dispatched
   friend bool operator==(const SweepSpec&, const SweepSpec&) = default;
 };

@@ -239,6 +239,7 @@ void WriteLimits(const SweepSpec& spec, Writer* w) {
   if (spec.budget.failures != 0) w->Integer("failures", spec.budget.failures);
   if (spec.budget.max_parallel != 0) w->Integer("max_parallel", spec.budget.max_parallel);
   w->Close('}');
+  if (spec.repeats != 1) w->Integer("repeats", spec.repeats);
   w->OpenKey("resources", '{');
   w->Number("gpus", spec.resources.gpus);
   if (spec.resources.gpus_optional) w->Bool("gpus_optional", true);

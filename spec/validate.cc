@@ -203,6 +203,7 @@ class Validator {
               " are more than the limit of " + std::to_string(kTrialsPerSweepMax),
           grid_cells > 1 ? "make the grid smaller, or use choice" : "use fewer");
     }
+    CheckRepeats(grid_cells);
     NotNegative("budget.wall", b.wall_ms);
     NotNegative("budget.failures", b.failures);
     NotNegative("budget.max_parallel", b.max_parallel);
@@ -212,6 +213,21 @@ class Validator {
     if (spec_.stop_grace_ms > kDayMs) {
       Add("stop.grace", DurationText(spec_.stop_grace_ms) + " is more than a day",
           "use 10s to 10m");
+    }
+  }
+
+  void CheckRepeats(uint64_t grid_cells) {
+    if (spec_.repeats < 1 || spec_.repeats > kRepeatsMax) {
+      return Add("repeats", std::to_string(spec_.repeats) + " is not between 1 and " + std::to_string(kRepeatsMax),
+                 "use 3 to 10 for a noisy objective, or leave it out");
+    }
+    const uint64_t points = static_cast<uint64_t>(std::max<int64_t>(spec_.budget.trials, 0)) * grid_cells;
+    const auto most = static_cast<uint64_t>(kTrialsPerSweepMax);
+    if (spec_.repeats > 1 && points <= most && points * static_cast<uint64_t>(spec_.repeats) > most) {
+      Add("repeats",
+          std::to_string(points) + " points of " + std::to_string(spec_.repeats) +
+              " trials each are more than the limit of " + std::to_string(kTrialsPerSweepMax),
+          "use fewer points or fewer repeats");
     }
   }
 
@@ -390,6 +406,7 @@ SearcherOptions SearcherOptionsOf(const SweepSpec& spec, uint64_t seed) {
   options.goal = spec.search.goal;
   for (const Objective& objective : spec.search.objectives) options.goals.push_back(objective.goal);
   options.seed = seed;
+  options.trials = spec.budget.trials;
   options.options = spec.search.options;
   return options;
 }

@@ -345,6 +345,7 @@ void ToWireLimits(const SweepSpec& spec, pb::SweepSpec* out) {
   if (spec.budget.wall_ms != 0) ToWire(spec.budget.wall_ms, budget->mutable_wall());
   budget->set_failures(spec.budget.failures);
   budget->set_max_parallel(spec.budget.max_parallel);
+  out->set_repeats(spec.repeats);
   auto* resources = out->mutable_resources();
   resources->set_gpus(spec.resources.gpus);
   resources->set_gpus_optional(spec.resources.gpus_optional);
@@ -360,6 +361,7 @@ void FromWireLimits(const pb::SweepSpec& in, SweepSpec* out, Problems* problems)
     out->budget.wall_ms = MsFromWire(in.budget().wall(), "budget.wall", problems);
   out->budget.failures = in.budget().failures();
   out->budget.max_parallel = in.budget().max_parallel();
+  if (in.has_repeats()) out->repeats = in.repeats();
   out->resources.gpus = in.resources().gpus();
   out->resources.gpus_optional = in.resources().gpus_optional();
   if (in.resources().has_cpus()) out->resources.cpus = in.resources().cpus();

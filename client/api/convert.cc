@@ -273,7 +273,8 @@ std::string SweepJson(const v1::Sweep& sweep, bool with_spec) {
     JsonObject best;
     best.Integer("trial", sweep.best_trial())
         .Number("value", sweep.best_value())
-        .Integer("step", sweep.best_step());
+        .Integer("step", sweep.best_step())
+        .Integer("mean_of", std::max(1U, sweep.best_repeats()));
     best.Raw("parameters", ParametersJson(sweep.best_parameters()));
     object.Raw("best", best.Finish());
   } else {

@@ -81,6 +81,17 @@ std::string CountsText(const v1::Sweep& sweep) {
   return text;
 }
 
+// "0.981 at step 9 of trial 12"; "0.978, the mean of 3 of the trials 12 to 14".
+std::string BestText(const v1::Sweep& sweep) {
+  const std::string value = ShortNumber(sweep.best_value(), 8);
+  const std::string number = std::to_string(sweep.best_trial());
+  if (sweep.best_repeats() == 0)
+    return value + " at step " + std::to_string(sweep.best_step()) + " of trial " + number;
+  const int64_t last = int64_t{sweep.best_trial()} + sweep.spec().repeats() - 1;
+  return value + ", the mean of " + std::to_string(sweep.best_repeats()) + " of the trials " + number +
+         " to " + std::to_string(last);
+}
+
 std::string ValueTextOf(const v1::ParameterValue& value) { return ValueText(ValueOf(value)); }
 
 std::string RangeText(const char* name, const v1::ParameterSpec::Range& range, bool quantised) {
@@ -210,12 +221,11 @@ std::vector<std::string> SweepDetails(const v1::Sweep& sweep, const DetailOption
   AddField("objective", ObjectivesText(spec), &lines);
   AddField("require", Join({spec.search().require().begin(), spec.search().require().end()}, "\n"),
            &lines);
+  if (spec.repeats() > 1)
+    AddField("repeats", std::to_string(spec.repeats()) + " trials of each point; their mean counts", &lines);
   if (HasSeveralObjectives(spec)) AddField("front", FrontText(sweep), &lines);
   if (sweep.has_best_trial()) {
-    AddField("best",
-             ShortNumber(sweep.best_value(), 8) + " at step " + std::to_string(sweep.best_step()) +
-                 " of trial " + std::to_string(sweep.best_trial()),
-             &lines);
+    AddField("best", BestText(sweep), &lines);
     AddField("", ParametersText(sweep.best_parameters(), 0), &lines);
     AddField("", CommandOf(sweep, sweep.best_trial(), sweep.best_parameters()), &lines);
   }
@@ -319,11 +329,7 @@ std::vector<std::string> TrialDetails(const v1::Sweep& sweep, const v1::Trial& t
 
 std::vector<std::string> BestDetails(const v1::Sweep& sweep) {
   std::vector<std::string> lines;
-  AddField("best",
-           ObjectiveOf(sweep.spec()) + " " + ShortNumber(sweep.best_value(), 8) + " at step " +
-               std::to_string(sweep.best_step()) + " of trial " +
-               std::to_string(sweep.best_trial()),
-           &lines);
+  AddField("best", ObjectiveOf(sweep.spec()) + " " + BestText(sweep), &lines);
   for (const auto& row : ParameterRows(sweep.best_parameters()))
     AddField("", row[0] + " = " + row[1], &lines);
   AddField("command", CommandOf(sweep, sweep.best_trial(), sweep.best_parameters()), &lines);
@@ -359,6 +365,7 @@ std::string BestJson(const v1::Sweep& sweep) {
   object.Text("goal", IsMaximised(sweep.spec()) ? "max" : "min")
       .Number("value", sweep.best_value());
   object.Integer("step", sweep.best_step())
+      .Integer("mean_of", std::max(1U, sweep.best_repeats()))
       .Raw("parameters", ParametersJson(sweep.best_parameters()));
   const std::string command = CommandOf(sweep, sweep.best_trial(), sweep.best_parameters());
   if (!command.empty()) object.Text("command", command);

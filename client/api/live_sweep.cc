@@ -156,7 +156,8 @@ RowState RowStateOf(v1::Trial::State state) {
 }
 
 BestView BestViewOf(const v1::Sweep& sweep) {
-  return {sweep.best_trial(), sweep.best_value(), ViewParams(sweep.best_parameters())};
+  return {sweep.best_trial(), sweep.best_value(), ViewParams(sweep.best_parameters()),
+          sweep.best_repeats()};
 }
 
 int ExitCodeOf(const v1::Sweep& sweep) {
@@ -306,6 +307,7 @@ void LiveSweep::CountAllTrials() {
   ended_ms_ = 0;
   best_so_far_.clear();
   best_value_.reset();
+  points_.clear();
   std::vector<const v1::Trial*> ended;
   for (const auto& [number, trial] : trials_) {
     if (HasEnded(trial)) ended.push_back(&trial);
@@ -323,14 +325,32 @@ void LiveSweep::CountTrial(const v1::Trial& trial) {
     ++ended_;
     ended_ms_ += *elapsed;
   }
-  const bool counts = trial.violation() <= 0 && !HasSeveralObjectives(sweep_.spec());
-  if (counts && trial.has_best_value() && std::isfinite(trial.best_value())) {
-    const double value = trial.best_value();
-    const bool better = !best_value_.has_value() ||
-                        (IsMaximised(sweep_.spec()) ? value > *best_value_ : value < *best_value_);
-    if (better) best_value_ = value;
+  if (const auto value = JudgedValue(trial)) {
+    const bool better = !best_value_.has_value() || (IsMaximised(sweep_.spec()) ? *value > *best_value_
+                                                                                : *value < *best_value_);
+    if (better) best_value_ = *value;
   }
   if (best_value_.has_value()) RecordBest();
+}
+
+std::optional<double> LiveSweep::JudgedValue(const v1::Trial& trial) {
+  if (HasSeveralObjectives(sweep_.spec())) return std::nullopt;
+  const bool has_value = trial.has_best_value() && std::isfinite(trial.best_value());
+  const uint32_t repeats =
+      sweep_.spec().has_repeats() ? static_cast<uint32_t>(std::max(1, sweep_.spec().repeats())) : 1;
+  if (repeats == 1)
+    return has_value && trial.violation() <= 0 ? std::optional(trial.best_value()) : std::nullopt;
+  PointSum& point = points_[trial.number() / repeats];
+  ++point.ended;
+  const bool counts =
+      trial.state() == v1::Trial::COMPLETED || trial.state() == v1::Trial::STOPPED;
+  if (has_value && counts) {
+    point.sum += trial.best_value();
+    ++point.values;
+    point.meets = point.meets && trial.violation() <= 0;
+  }
+  if (point.ended < repeats || point.values == 0 || !point.meets) return std::nullopt;
+  return point.sum / point.values;
 }
 
 void LiveSweep::RecordBest() {
@@ -510,7 +530,7 @@ SummaryView LiveSweep::Summary(int64_t now_ms) const {
   }
   if (sweep_.has_best_trial()) {
     view.best = BestViewOf(sweep_);
-    view.best_step = sweep_.best_step();
+    if (sweep_.best_repeats() == 0) view.best_step = sweep_.best_step();
     view.argv = CommandOf(sweep_, sweep_.best_trial(), sweep_.best_parameters());
   }
   for (const auto& [number, trial] : trials_) {

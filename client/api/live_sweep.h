@@ -54,6 +54,9 @@ class LiveSweep {
   // Anew, in the order in which they ended: a snapshot has them by number.
   void CountAllTrials();
   void CountTrial(const v1::Trial& trial);
+  // What an ended trial adds to the best so far: its best value; where points are repeated their
+  // mean, once the last trial of a point has ended.
+  std::optional<double> JudgedValue(const v1::Trial& trial);
   void RecordBest();
   std::vector<const v1::Trial*> RowTrials(size_t rows_max) const;
   TrialRow RowOf(const v1::Trial& trial, const SweepView& view, int64_t now_ms) const;
@@ -74,6 +77,12 @@ class LiveSweep {
   int64_t ended_ms_ = 0;  // sum of the ended trials' times
   std::vector<double> best_so_far_;
   std::optional<double> best_value_;
+  struct PointSum {
+    uint32_t ended = 0, values = 0;
+    bool meets = true;  // the requirements
+    double sum = 0;
+  };
+  std::map<uint32_t, PointSum> points_;  // those that are repeated
 };
 
 // What the whole sweep did, as the exit code of a command that waited for it.

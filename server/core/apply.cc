@@ -6,6 +6,7 @@
 #include "common/check.h"
 #include "common/limits.h"
 #include "search/pareto/pareto.h"
+#include "server/core/repeats.h"
 #include "server/core/state.h"
 
 namespace tunesmith {
@@ -126,18 +127,38 @@ void ConsiderBest(Sweep* sweep, uint32_t number) {
   }
 }
 
+// Of points that are run several times, with the mean of their trials. All of them have ended: one lucky run is not the
+// best.
+void ConsiderBestPoint(Sweep* sweep, uint32_t first) {
+  const auto mean = BestMeanOf(*sweep, first);
+  if (!mean || !sweep->goals.empty()) return;
+  if (PointObservation(*sweep, first)->violation > 0) return;  // a trial of it does not meet the requirements
+  if (!sweep->best_trial ||
+      Better(sweep->spec->search.goal, mean->value, BestMeanOf(*sweep, *sweep->best_trial)->value)) {
+    sweep->best_trial = first;
+  }
+}
+
 void RecomputeBest(Sweep* sweep) {
   sweep->best_trial.reset();
   for (uint32_t i = 0; i < sweep->trials.size(); ++i) ConsiderBest(sweep, i);
 }
 
-// With several objectives: what no other ended trial dominates.
+// With several objectives: what no other ended trial dominates, or no other point whose trials have all ended.
 void ConsiderFront(Sweep* sweep, uint32_t number) {
-  const Trial& trial = sweep->trials[number];
-  if (sweep->goals.empty() || trial.state == TrialState::kFailed || ViolationOf(*sweep, trial) > 0) return;
+  if (sweep->goals.empty()) return;
+  if (RepeatsOf(*sweep) == 1) {
+    const Trial& trial = sweep->trials[number];
+    if (trial.state == TrialState::kFailed || ViolationOf(*sweep, trial) > 0) return;
+  } else {
+    const auto point = PointObservation(*sweep, number);
+    if (!point || point->outcome == Outcome::kFailed || point->violation > 0) return;
+  }
   const auto losses_of = [&](uint32_t other) {
     std::vector<double> losses;
-    AppendLosses(ObjectiveValues(*sweep, sweep->trials[other]), sweep->goals, &losses);
+    AppendLosses(RepeatsOf(*sweep) == 1 ? ObjectiveValues(*sweep, sweep->trials[other])
+                                        : PointObservation(*sweep, other)->values,
+                 sweep->goals, &losses);
     return losses;
   };
   const std::vector<double> losses = losses_of(number);
@@ -220,9 +241,10 @@ struct State::Applier {
     sweep->created = e.time;
     const uint64_t cells = sweep->space->GridCells();
     const auto trials = static_cast<uint64_t>(std::max<int64_t>(e.spec.budget.trials, 0));
-    sweep->target = static_cast<int64_t>(
-        std::min<uint64_t>(cells > 1 && e.spec.search.type != "grid" ? trials * cells : trials,
-                           static_cast<uint64_t>(kTrialsPerSweepMax)));
+    const auto repeats = static_cast<uint64_t>(e.spec.repeats);
+    const uint64_t points = std::min<uint64_t>(cells > 1 && e.spec.search.type != "grid" ? trials * cells : trials,
+                                               static_cast<uint64_t>(kTrialsPerSweepMax) / repeats);
+    sweep->target = static_cast<int64_t>(points * repeats);
     state->last_sweep_ = std::max(state->last_sweep_, e.sweep);
     state->by_id_[e.id] = e.sweep;
     if (!e.request_id.empty()) state->by_request_[e.request_id] = e.sweep;
@@ -337,7 +359,7 @@ struct State::Applier {
         trial.has_best = true;
         trial.best_value = metric.value;
         trial.best_step = e.step;
-        ConsiderBest(&sweep, number);
+        if (RepeatsOf(sweep) == 1) ConsiderBest(&sweep, number);
       }
     }
     const std::vector<int64_t>& milestones = sweep.milestones.at(trial.bracket);
@@ -366,6 +388,7 @@ struct State::Applier {
       }
     }
     if (sweep->requirements.empty()) return;
+    if (RepeatsOf(*sweep) > 1) return;
     if (sweep->best_trial != number) {
       ConsiderBest(sweep, number);
     } else if (ViolationOf(*sweep, trial) > 0) {
@@ -419,8 +442,14 @@ struct State::Applier {
     trial.rung_values.shrink_to_fit();
     trial.attempts.shrink_to_fit();
     trial.last_metrics.shrink_to_fit();
-    if (e.state == TrialState::kFailed && sweep.best_trial == e.trial.number) RecomputeBest(&sweep);
-    ConsiderFront(&sweep, e.trial.number);
+    const uint32_t first = FirstOf(sweep, e.trial.number);
+    if (RepeatsOf(sweep) == 1) {
+      if (e.state == TrialState::kFailed && sweep.best_trial == first) RecomputeBest(&sweep);
+      ConsiderFront(&sweep, first);
+    } else if (PointHasEnded(sweep, first)) {
+      ConsiderBestPoint(&sweep, first);
+      ConsiderFront(&sweep, first);
+    }
     Changed(&sweep, e.trial.number);
   }
 

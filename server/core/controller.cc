@@ -6,6 +6,7 @@
 #include "common/check.h"
 #include "common/limits.h"
 #include "common/text.h"
+#include "server/core/repeats.h"
 
 namespace tunesmith {
 
@@ -30,7 +31,7 @@ void Controller::FinishRecovery(Time now, Output* out) {
   token_ = 0;
   for (const auto& [id, sweep] : state_.sweeps()) {
     SweepWork& work = work_[id];
-    for (const Trial& trial : sweep->trials) work.points_used += trial.from_user ? 1 : 0;
+    for (const Trial& trial : sweep->trials) work.points_used += trial.from_user && !trial.repeat_of ? 1 : 0;
     if (IsTerminal(sweep->state)) continue;
     TellHistory(*sweep);
     for (uint32_t number : sweep->live) {
@@ -60,11 +61,12 @@ void Controller::FinishRecovery(Time now, Output* out) {
 
 StartSearcher Controller::SearcherFor(const Sweep& sweep) const {
   StartSearcher start{sweep.number, SearcherOptionsOf(*sweep.spec, sweep.seed), sweep.space};
-  start.options.trials = sweep.target;
+  start.options.trials = sweep.target / RepeatsOf(sweep);
   return start;
 }
 
 void Controller::ReportRungs(const Sweep& sweep, uint32_t number, size_t from) {
+  if (RepeatsOf(sweep) > 1) return;
   const Trial& trial = sweep.trials[number];
   const std::vector<int64_t>& milestones = sweep.milestones.at(trial.bracket);
   for (size_t i = from; i < trial.rung_values.size(); ++i) {
@@ -75,15 +77,21 @@ void Controller::ReportRungs(const Sweep& sweep, uint32_t number, size_t from) {
 void Controller::TellHistory(const Sweep& sweep) {
   const SweepId id = sweep.number;
   Effect_(SearcherFor(sweep));
-  for (uint32_t i = 0; i < sweep.trials.size(); ++i) Effect_(AnnounceTrial{id, i, sweep.trials[i].point});
+  const uint32_t repeats = RepeatsOf(sweep);
+  for (uint32_t i = 0; i < sweep.trials.size(); i += repeats) Effect_(AnnounceTrial{id, i, sweep.trials[i].point});
   for (uint32_t i = 0; i < sweep.trials.size(); ++i) ReportRungs(sweep, i, 0);
+  std::map<uint32_t, uint32_t> ended;  // by the first trial of a point
   for (const uint32_t number : sweep.finished) {
-    const Trial& trial = sweep.trials[number];
-    if (trial.state == TrialState::kCancelled) {
-      Effect_(ForgetTrial{id, number});
-    } else {
-      Effect_(ObserveTrial{id, ObservationOf(sweep, number)});
-    }
+    const uint32_t first = FirstOf(sweep, number);
+    if (repeats == 1 || ++ended[first] == repeats) TellEnd(sweep, first);
+  }
+}
+
+void Controller::TellEnd(const Sweep& sweep, uint32_t first) {
+  if (auto observation = PointObservation(sweep, first)) {
+    Effect_(ObserveTrial{sweep.number, *std::move(observation)});
+  } else {
+    Effect_(ForgetTrial{sweep.number, first});
   }
 }
 
@@ -218,11 +226,7 @@ void Controller::EndTrial(const Sweep& sweep, uint32_t number, TrialState end, c
   const SweepId id = sweep.number;
   Emit(std::move(event));
   work_[id].ask_deadlines.erase(number);
-  if (end == TrialState::kCancelled) {
-    Effect_(ForgetTrial{id, number});
-  } else {
-    Effect_(ObserveTrial{id, ObservationOf(sweep, number)});
-  }
+  if (const uint32_t first = FirstOf(sweep, number); PointHasEnded(sweep, first)) TellEnd(sweep, first);
   dispatch_ = true;
   const int64_t failures = sweep.spec->budget.failures;
   const int64_t failed = sweep.counts[static_cast<size_t>(TrialState::kFailed)];
@@ -422,6 +426,11 @@ std::string Controller::CheckInvariants() const {
           device_use[{attempt.worker, device}] += attempt.gpus >= 1 ? 1 : attempt.gpus;
         }
       }
+      const uint32_t first = FirstOf(*sweep, i);
+      if (trial.repeat_of != (first == i ? std::nullopt : std::optional(first)) ||
+          !SamePoint(trial.point, sweep->trials[first].point)) {
+        return "a repeat and its first trial disagree";
+      }
       if (live > 1) return "a trial has two live attempts";
       const bool should_live = trial.state == TrialState::kRunning || trial.state == TrialState::kStopping;
       if (should_live != (live == 1)) return "a trial's state and its attempts disagree";
@@ -432,6 +441,7 @@ std::string Controller::CheckInvariants() const {
       if (counts[s] != sweep->counts[s]) return "the counts of trial states are wrong";
     }
     if (static_cast<int64_t>(sweep->trials.size()) > sweep->target) return "more trials than the budget";
+    if (sweep->trials.size() % RepeatsOf(*sweep) != 0) return "a point has fewer trials than it is repeated";
   }
   for (const auto& [device, used] : device_use) {
     if (used > 1 + 1e-6) return "a device is leased twice: " + device.second;

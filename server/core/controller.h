@@ -78,7 +78,7 @@ class Controller {
   };
   // Of one sweep; not durable.
   struct SweepWork {
-    uint32_t suggestions_outstanding = 0;  // requested and not yet answered
+    uint32_t suggestions_outstanding = 0;  // points requested and not yet answered
     size_t points_used = 0;                // user's points turned into trials
     std::deque<Ask> asks;
     std::map<uint32_t, Time> ask_deadlines;  // trial -> end of its client's lease
@@ -102,8 +102,10 @@ class Controller {
 
   // --- what the searcher is told
   StartSearcher SearcherFor(const Sweep& sweep) const;
-  // The rungs that a trial has reached, from the `from`th on.
+  // The rungs that a trial has reached, from the `from`th on. Nothing where points are repeated: a searcher hears of the
+  // mean alone.
   void ReportRungs(const Sweep& sweep, uint32_t number, size_t from);
+  void TellEnd(const Sweep& sweep, uint32_t first);  // of a point all of whose trials have ended
   void TellHistory(const Sweep& sweep);  // to a new searcher
 
   // --- lifecycle
@@ -134,9 +136,11 @@ class Controller {
   void Dispatch();
   bool DispatchOne(const Sweep& sweep);
   void ServeAsks(const Sweep& sweep);
-  void RequestSuggestions(const Sweep& sweep, int64_t wanted);
+  void RequestSuggestions(const Sweep& sweep, int64_t wanted);  // for so many trials
   int64_t Creatable(const Sweep& sweep) const;  // trials that may still be created
   void CreateUserPoints(const Sweep& sweep);
+  // The trials that run the point: one, or as many as the sweep repeats it.
+  void CreateTrials(const Sweep& sweep, const Point& point, const Origin& origin);
   // The first worker with room, and its devices; nullptr if none.
   LiveWorker* FindPlace(const Sweep& sweep, WorkerId* id, std::vector<size_t>* devices);
   int64_t FreePlaces(const Sweep& sweep) const;

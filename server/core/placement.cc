@@ -5,6 +5,7 @@
 #include "common/check.h"
 #include "common/limits.h"
 #include "server/core/controller.h"
+#include "server/core/repeats.h"
 
 namespace tunesmith {
 
@@ -93,7 +94,8 @@ int64_t Controller::Creatable(const Sweep& sweep) const {
   if (sweep.exhausted || sweep.state >= SweepState::kStopping) return 0;
   const auto work = work_.find(sweep.number);
   const int64_t outstanding = work == work_.end() ? 0 : work->second.suggestions_outstanding;
-  return std::max<int64_t>(0, sweep.target - static_cast<int64_t>(sweep.trials.size()) - outstanding);
+  const int64_t made = static_cast<int64_t>(sweep.trials.size()) + outstanding * RepeatsOf(sweep);
+  return std::max<int64_t>(0, sweep.target - made);
 }
 
 void Controller::CreateUserPoints(const Sweep& sweep) {
@@ -108,23 +110,36 @@ void Controller::CreateUserPoints(const Sweep& sweep) {
     auto point = sweep.space->Complete(points[work.points_used++], &rng, &problems);
     if (!point) continue;  // Validate has refused such specs
     Effect_(AnnounceTrial{sweep.number, number, *point});
+    CreateTrials(sweep, *point, {.kind = Origin::Kind::kUser});
+  }
+}
+
+void Controller::CreateTrials(const Sweep& sweep, const Point& point, const Origin& origin) {
+  const auto first = static_cast<uint32_t>(sweep.trials.size());
+  for (uint32_t number = first; number < first + RepeatsOf(sweep); ++number) {
     TrialCreated event;
     event.trial = {sweep.number, number};
-    event.point = std::move(*point);
+    event.point = point;
     event.bracket = sweep.scheduler->BracketFor(number);
-    event.from_user = true;
+    event.from_user = origin.kind == Origin::Kind::kUser;
     event.time = now_;
-    event.origin.kind = Origin::Kind::kUser;
+    event.origin = origin;
+    if (number > first) {
+      event.origin = {.kind = Origin::Kind::kRepeat};
+      event.repeat_of = first;
+    }
     Emit(std::move(event));
   }
 }
 
 void Controller::RequestSuggestions(const Sweep& sweep, int64_t wanted) {
   SweepWork& work = work_[sweep.number];
+  const int64_t repeats = RepeatsOf(sweep);
   // Asked for but not yet answered ones count.
-  wanted = std::min(wanted - work.suggestions_outstanding, Creatable(sweep));
-  for (; wanted > 0; --wanted) {
-    const auto number = static_cast<uint32_t>(sweep.trials.size() + work.suggestions_outstanding);
+  wanted = std::min(wanted - work.suggestions_outstanding * repeats, Creatable(sweep));
+  for (; wanted > 0; wanted -= repeats) {
+    const auto number = static_cast<uint32_t>(static_cast<int64_t>(sweep.trials.size()) +
+                                              work.suggestions_outstanding * repeats);
     ++work.suggestions_outstanding;
     Effect_(RequestSuggestion{sweep.number, number});
   }

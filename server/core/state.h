@@ -93,7 +93,7 @@ struct Sweep {
   Time ended;
   bool exhausted = false;
   std::map<int32_t, std::vector<int64_t>> milestones;  // by bracket: the scheduler's, for those that trials are in
-  int64_t target = 0;                 // trials in all: budget x grid cells
+  int64_t target = 0;                 // trials in all: budget x grid cells x repeats
   std::deque<Trial> trials;           // by number
   PendingQueue pending;               // in the order in which they get a place
   std::set<uint32_t> live;            // running or stopping
@@ -104,7 +104,7 @@ struct Sweep {
   std::vector<std::string> metric_names;
   std::optional<uint32_t> search_slot;    // of the searcher's metric, once reported
   std::optional<uint32_t> schedule_slot;
-  std::optional<uint32_t> best_trial;     // with several objectives: none
+  std::optional<uint32_t> best_trial;     // with several objectives: none; with repeats the first one of the best point
   // With several objectives or with requirements, their metrics: objectives first, then one of each requirement.
   std::vector<std::string> watched_names;
   std::vector<std::optional<uint32_t>> watched_slots;

@@ -146,13 +146,7 @@ void Controller::Handle(const SuggestionReady& command) {
   }
   // Asked for in order and answered in order; anything else is an answer to a question nobody has any more.
   if (command.trial != sweep->trials.size()) return;
-  TrialCreated event;
-  event.trial = {command.sweep, command.trial};
-  event.point = command.suggestion.point;
-  event.bracket = sweep->scheduler->BracketFor(command.trial);
-  event.time = now_;
-  event.origin = command.suggestion.origin;
-  Emit(std::move(event));
+  CreateTrials(*sweep, command.suggestion.point, command.suggestion.origin);
 }
 
 void Controller::Handle(const Tick& command) {

@@ -8,6 +8,7 @@
 #include "common/check.h"
 #include "common/limits.h"
 #include "schedulers/asha.h"
+#include "server/core/repeats.h"
 #include "spec/wire.h"
 
 namespace tunesmith::rpc {
@@ -221,8 +222,13 @@ void FillSweep(const Controller& controller, const Sweep& sweep, v1::Sweep* out)
   if (sweep.best_trial) {
     const Trial& best = sweep.trials[*sweep.best_trial];
     out->set_best_trial(*sweep.best_trial);
-    out->set_best_value(best.best_value);
-    out->set_best_step(best.best_step);
+    if (const auto mean = RepeatsOf(sweep) > 1 ? BestMeanOf(sweep, *sweep.best_trial) : std::nullopt) {
+      out->set_best_value(mean->value);
+      out->set_best_repeats(mean->of);
+    } else {
+      out->set_best_value(best.best_value);
+      out->set_best_step(best.best_step);
+    }
     FillParameters(*sweep.spec, best.point, out->mutable_best_parameters());
   }
   out->mutable_pareto_trials()->Add(sweep.pareto.begin(), sweep.pareto.end());

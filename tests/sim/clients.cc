@@ -84,6 +84,7 @@ SweepSpec DrawSweep(const SimOptions& options, int number) {
   spec.stop_grace_ms = rng.IntInclusive(500, 10'000);
   if (coin(0.3) && spec.parameters[0].name == "lr") spec.points = {{{"lr", 0.5}}, {}};
   DrawOutcomes(options, number, &spec);
+  if (coin(0.2)) spec.repeats = static_cast<int32_t>(rng.IntInclusive(2, 3));
   return spec;
 }
 

@@ -352,5 +352,36 @@ TEST(Details, ShowAttemptsWithReasonsAndVerdictsOfATrial) {
   }
 }
 
+TEST(LiveSweep, TheBestSoFarIsAMeanWherePointsAreRepeated) {
+  auto sweep = MakeSweep("digits", v1::Sweep::ACTIVE);
+  sweep.mutable_spec()->set_repeats(2);
+  LiveSweep live;
+  live.Apply(Snapshot(sweep, {}), kNow);
+  live.Apply(Delta({MakeTrial(0, v1::Trial::COMPLETED, 9, 0.1)}), kNow);
+  EXPECT_TRUE(live.View({.now_ms = kNow}).best_so_far.empty()) << "one lucky run";
+  live.Apply(Delta({MakeTrial(1, v1::Trial::COMPLETED, 9, 0.75)}), kNow);
+  live.Apply(Delta({MakeTrial(2, v1::Trial::COMPLETED, 9, 0.25)}), kNow);
+  live.Apply(Delta({MakeTrial(3, v1::Trial::FAILED, 9, 0.0)}), kNow);
+  const auto so_far = live.View({.now_ms = kNow}).best_so_far;
+  ASSERT_EQ(so_far.size(), 3u);
+  EXPECT_DOUBLE_EQ(so_far[0], 0.425);
+  EXPECT_DOUBLE_EQ(so_far[2], 0.25);
+}
+
+TEST(Details, TellHowManyTrialsTheBestValueIsTheMeanOf) {
+  auto sweep = MakeSweep("digits", v1::Sweep::SUCCEEDED);
+  sweep.set_best_trial(12);
+  sweep.set_best_value(0.5);
+  sweep.set_best_step(3);
+  const auto text = [&] { return BestDetails(sweep).at(0); };
+  EXPECT_EQ(text(), "best        loss 0.5 at step 3 of trial 12");
+  EXPECT_NE(BestJson(sweep).find(R"("mean_of":1)"), std::string::npos);
+  sweep.mutable_spec()->set_repeats(3);
+  sweep.set_best_repeats(2);
+  EXPECT_EQ(text(), "best        loss 0.5, the mean of 2 of the trials 12 to 14");
+  EXPECT_NE(BestJson(sweep).find(R"("mean_of":2)"), std::string::npos);
+  EXPECT_EQ(BestViewOf(sweep).mean_of, 2);
+}
+
 }  // namespace
 }  // namespace tunesmith

@@ -139,6 +139,14 @@ constexpr Bad kBad[] = {
      "f:7: the key \"x\" stands here again, after line 6 (keep one of them)"},
     {"both a command and a trainable", "command: [a]\n",
      "f:1: trainable: both a command and a built-in trainable are given (keep one of them)"},
+    {"no run at all", "repeats: 0\n",
+     "f:5: repeats: 0 is not between 1 and 100 (use 3 to 10 for a noisy objective, or leave it out)"},
+    {"more runs than the limit",
+     "trainable: mlp\nmetric: loss:min\nsearch: random\ntrials: 5000000\nparameters: {x: {uniform: [0, 1]}}\n"
+     "repeats: 100\n",
+     "f:6: repeats: 5000000 points of 100 trials each are more than the limit of 10000000 (use fewer points or fewer "
+     "repeats)",
+     true},
     {"the budget said twice", "budget: {trials: 3}\n",
      "f:5: budget.trials: the same is said by trials (keep one of them)"},
     {"two metrics", "parameters: {lr: {uniform: [0, 1]}}\nscheduler: {type: asha, max_t: 0}\n",
@@ -240,7 +248,8 @@ constexpr Bad kBad[] = {
     {"only text", "hello",
      "f: here stands the text \"hello\", not an object (write \"key: value\" lines; the keys are "
      "name, command, trainable, "
-     "args, workdir, env, parameters, constraints, metric, metrics, search, scheduler, trials, max_parallel, budget, "
+     "args, workdir, env, parameters, constraints, metric, metrics, search, scheduler, trials, max_parallel, repeats, "
+     "budget, "
      "resources, retry, stop, collect, points, report, "
      "ask_tell, $schema)",
      true},

@@ -88,6 +88,7 @@ TEST(FlagsTest, FlagsMakeASweep) {
   flags.scheduler = "asha:max_t=27,reduction_factor=3,metric=acc,mode=max";
   flags.resources = "gpus=1,gpus_optional=true";
   flags.max_parallel = "4";
+  flags.repeats = "3";
   flags.env = {"A=b=c"};
   flags.collect = {"json", "loss=(?P<loss>\\S+)"};
   flags.name = "quick";
@@ -107,6 +108,7 @@ TEST(FlagsTest, FlagsMakeASweep) {
   EXPECT_EQ(spec->resources.gpus, 1);
   EXPECT_EQ(spec->budget.trials, 50);
   EXPECT_EQ(spec->budget.max_parallel, 4);
+  EXPECT_EQ(spec->repeats, 3);
   EXPECT_EQ(spec->program.env[0].second, "b=c");
   EXPECT_EQ(spec->collect.size(), 2U);
 }

@@ -48,6 +48,7 @@ class RandomSpec {
       spec.budget.wall_ms = static_cast<int64_t>(rng_.Below(Coin() ? 1'000'000'000 : 100)) * 60'000;
     if (Coin()) spec.budget.wall_ms = static_cast<int64_t>(rng_.Below(1'000'000'000));
     spec.budget.failures = static_cast<int64_t>(rng_.Below(10));
+    if (Coin()) spec.repeats = 1 + static_cast<int32_t>(rng_.Below(100));
     spec.budget.max_parallel = static_cast<int32_t>(rng_.Below(10));
     spec.resources.gpus = Coin() ? static_cast<double>(rng_.Below(8)) : rng_.Uniform();
     spec.resources.gpus_optional = Coin();

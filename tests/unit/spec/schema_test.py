@@ -45,6 +45,8 @@ BAD = [
     HEAD + "resources: {gpus_optional: yes}\n",
     HEAD + "stop: {grace: soon}\n",
     HEAD + "scheduler: ahsa\n",
+    HEAD + "repeats: 0\n",
+    HEAD + "repeats: 101\n",
     HEAD + "search: {type: tpe, seed: -1}\n",
     HEAD + "collect: [{regexp: x}]\n",
     HEAD + "constraints: {a: 1}\n",

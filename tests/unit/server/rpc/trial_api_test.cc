@@ -53,6 +53,32 @@ TEST(TrialApiTest, TrialsSayWhereTheirPointsCameFrom) {
   }
 }
 
+TEST(TrialApiTest, RepeatsNameTheirFirstTrialAndTheBestIsAMean) {
+  Rig rig;
+  rig.Serve();
+  v1::SweepSpec spec = RandomSweep("digits", 2);
+  spec.set_repeats(2);
+  rig.Create(spec);
+  RunTrials(&rig, 4, 1);  // losses 3, 10, 6, 2; the third trial fails
+  const v1::Sweep sweep = rig.Get("digits");
+  EXPECT_EQ(sweep.counts().target(), 4);
+  EXPECT_EQ(sweep.spec().repeats(), 2);
+  ASSERT_TRUE(sweep.has_best_trial());
+  const uint32_t best = sweep.best_trial();
+  EXPECT_EQ(best, 2u) << "the mean of trials 0 and 1 is 6.5";
+  EXPECT_EQ(sweep.best_value(), Loss(3));
+  EXPECT_EQ(sweep.best_repeats(), 1u) << "trial 2 failed";
+  EXPECT_EQ(sweep.best_step(), 0);
+  v1::GetTrialRequest request;
+  request.set_sweep("digits");
+  request.set_trial(1);
+  v1::Trial trial;
+  Context context;
+  ASSERT_TRUE(rig.trials->GetTrial(&context, request, &trial).ok());
+  EXPECT_EQ(trial.origin().kind(), v1::Origin::REPEAT);
+  EXPECT_EQ(trial.origin().repeat_of(), 0u);
+}
+
 TEST(TrialApiTest, ListsGoByNumberOrBestFirstWithoutGapOrRepetition) {
   Rig rig;
   rig.Serve();
