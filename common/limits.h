@@ -31,6 +31,8 @@ constexpr size_t kRegexBytesMax = 4'096;
 constexpr int kDevicesPerTrialMax = 4'096;            // GPUs or CPUs that one attempt asks for
 constexpr size_t kSweepsActiveMax = 10'000;
 constexpr int64_t kTrialsPerSweepMax = 10'000'000;
+constexpr size_t kWarmStartSweepsMax = 16;           // that one sweep starts from
+constexpr size_t kWarmStartTrialsMax = 1'000;         // taken over from them: what a model can use
 constexpr int32_t kRepeatsMax = 100;                  // of one point; the error of the mean is a tenth then
 constexpr int64_t kMeasurementsPerAttemptMax = 1'000'000;  // "report once per epoch", not per batch of a month's run
 

@@ -95,7 +95,8 @@ class FlagReader {
                       (equals == std::string_view::npos ? " has no '='" : " is given twice"),
                   "write name=value,name=value");
       } else {
-        AddItem(node, key, PlainNode(Trim(pair.substr(equals + 1))));
+        const std::string_view value = Trim(pair.substr(equals + 1));
+        AddItem(node, key, key == "warm_start" ? TextNode(value) : PlainNode(value));
       }
       text = comma == std::string_view::npos ? "" : text.substr(comma + 1);
     }

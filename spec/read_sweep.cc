@@ -224,6 +224,12 @@ class SweepReader {
                 {"require", [&](N m, F g) { TextOrTexts(m, g, &search.require); }},
                 {"mode", [&](N m, F g) { GoalOf(m, g, &search_goal_); }},
                 {"goal", [&](N m, F g) { GoalOf(m, g, &search_goal_); }},
+                {"warm_start",
+                 [&](N m, F g) {
+                   if (m.kind == Node::Kind::kList)
+                     return ReadTextList(m, g, &search.warm_start, log_);
+                   ReadText(m, g, &search.warm_start.emplace_back(), log_);
+                 }},
                 {"seed", [&](N m, F g) { Seed(m, g); }}},
                log_, [&](F key, N m, F g) {
                  Value value;

@@ -73,6 +73,7 @@ struct SearchSpec {
   std::vector<std::string> require;   // METRIC OP NUMBER (requirement.h): what a trial has to meet to count
   std::optional<uint64_t> seed;  // the controller draws one if absent, and journals it
   std::vector<std::pair<std::string, Value>> options;
+  std::vector<std::string> warm_start;  // ids of earlier sweeps on the same controller, whose trials it starts from
   friend bool operator==(const SearchSpec&, const SearchSpec&) = default;
 };
 

@@ -209,6 +209,7 @@ void WriteSearch(const SearchSpec& search, Writer* w) {
     w->Key("seed");
     w->Raw(std::to_string(*search.seed));
   }
+  if (!search.warm_start.empty()) w->Texts("warm_start", search.warm_start);
   WriteNamed(search.options, w);
   w->Close('}');
 }

@@ -121,6 +121,7 @@ class Validator {
       ValidateText("search." + name.substr(0, kNameBytesMax), name, kNameBytesMax, &problems_);
       ValidateValue("search." + name.substr(0, kNameBytesMax), value, &problems_);
     }
+    CheckWarmStart();
     for (size_t i = 0; i < search.options.size(); ++i) {
       for (size_t k = 0; k < i; ++k) {
         if (search.options[k].first == search.options[i].first) {
@@ -175,6 +176,29 @@ class Validator {
     for (size_t i = 0; i < texts.size(); ++i) {
       std::string why, hint;
       if (!ParseRequirement(texts[i], &why, &hint)) Add(Index("search.require", i), why, hint);
+    }
+  }
+
+  // Whether the sweeps exist, only the controller knows.
+  void CheckWarmStart() {
+    const std::vector<std::string>& ids = spec_.search.warm_start;
+    if (!ids.empty() && !spec_.search.objectives.empty()) {
+      return Add("search.warm_start", "a search with several metrics starts from nothing",
+                 "leave it out, or follow one metric");
+    }
+    if (ids.size() > kWarmStartSweepsMax) {
+      return Add("search.warm_start",
+                 std::to_string(ids.size()) + " sweeps are more than the limit of " +
+                     std::to_string(kWarmStartSweepsMax),
+                 "name those that are most alike");
+    }
+    for (size_t i = 0; i < ids.size(); ++i) {
+      ValidateText("search.warm_start", ids[i], kNameBytesMax, &problems_);
+      if (ids[i].empty())
+        Add("search.warm_start", "the sweep has no name", "name a sweep; tunesmith ls lists them");
+      if (std::find(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(i), ids[i]) !=
+          ids.begin() + static_cast<std::ptrdiff_t>(i))
+        Add("search.warm_start", "the sweep is named twice", "keep one of them");
     }
   }
 

@@ -305,6 +305,7 @@ void FromWire(const pb::SearchSpec& in, SearchSpec* out, Problems* problems) {
   if (in.has_seed()) out->seed = in.seed();
   out->options = NamedFromWire(in.options());
   out->require.assign(in.require().begin(), in.require().end());
+  out->warm_start.assign(in.warm_start().begin(), in.warm_start().end());
 }
 
 // The goal of an objective with this name.
@@ -397,6 +398,7 @@ std::string SweepSpecToWire(const SweepSpec& spec) {
   search->set_metric(spec.search.metric);
   search->set_goal(ToWire(spec.search.goal));
   if (spec.search.seed) search->set_seed(*spec.search.seed);
+  for (const std::string& id : spec.search.warm_start) search->add_warm_start(id);
   ToWire(spec.search.options, search->mutable_options());
   for (const std::string& text : spec.search.require) search->add_require(text);
   for (const Objective& objective : spec.search.objectives) {

@@ -293,6 +293,12 @@ std::string SweepJson(const v1::Sweep& sweep, bool with_spec) {
   }
   object.Raw("rungs", RungsJson(sweep)).Text("waiting_reason", sweep.waiting_reason());
   object.Text("device", sweep.device()).Integer("seed", sweep.seed());
+  JsonList warm_start;
+  for (const v1::Sweep::WarmStart& one : sweep.warm_start()) {
+    JsonObject from;
+    warm_start.Raw(from.Text("sweep", one.sweep()).Integer("trials", one.trials()).Finish());
+  }
+  object.Raw("warm_start", warm_start.Finish());
   if (with_spec) object.Raw("spec", SpecJson(sweep.spec()));
   return object.Finish();
 }

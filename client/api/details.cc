@@ -92,6 +92,16 @@ std::string BestText(const v1::Sweep& sweep) {
          " to " + std::to_string(last);
 }
 
+// "60 trials of digits, 1 trial of old".
+std::string WarmStartText(const v1::Sweep& sweep) {
+  std::vector<std::string> parts;
+  for (const v1::Sweep::WarmStart& one : sweep.warm_start()) {
+    parts.push_back(std::to_string(one.trials()) + (one.trials() == 1 ? " trial of " : " trials of ") +
+                    one.sweep());
+  }
+  return Join(parts, ", ");
+}
+
 std::string ValueTextOf(const v1::ParameterValue& value) { return ValueText(ValueOf(value)); }
 
 std::string RangeText(const char* name, const v1::ParameterSpec::Range& range, bool quantised) {
@@ -232,6 +242,7 @@ std::vector<std::string> SweepDetails(const v1::Sweep& sweep, const DetailOption
   AddField("program", ProgramText(spec.program()), &lines);
   AddField("folder", spec.program().workdir(), &lines);
   AddField("search", spec.search().type() + ", seed " + std::to_string(sweep.seed()), &lines);
+  AddField("warm start", WarmStartText(sweep), &lines);
   AddField("scheduler", spec.scheduler().type(), &lines);
   AddField("device", sweep.device(), &lines);
   AddField("created", TimeText(sweep.create_time(), sweep.has_create_time()), &lines);

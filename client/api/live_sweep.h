@@ -18,9 +18,9 @@ namespace tunesmith {
 
 struct ViewOptions {
   int64_t now_ms = 0;
-  std::string controller;  // shown in the header; may be empty
-  std::string notice;      // in place of the sweep's own waiting reason, if not empty
-  std::vector<std::string> hints;
+  std::string controller = {};  // shown in the header; may be empty
+  std::string notice = {};      // in place of the sweep's own waiting reason, if not empty
+  std::vector<std::string> hints = {};
   size_t rows_max = 500;  // the running trials first, then the best
 };
 

@@ -70,6 +70,8 @@ void Say(std::string_view text) {
 int Fail(const Status& status) {
   const Problems problems = ProblemsOf(status);
   std::string message = Message(status);
+  // The message names the first problem; what to do about it is said here where it is the only one.
+  if (problems.size() == 1 && !problems[0].hint.empty()) message += " (" + problems[0].hint + ")";
   Say("tunesmith: " + message);
   if (problems.size() > 1) {
     for (const Problem& problem : problems) Say("  " + ProblemText(problem));

@@ -293,6 +293,13 @@ bool Space::Takes(size_t i, const Value& value, std::string* why_not) const {
                                                     : std::string(" is not an integer")));
 }
 
+std::optional<Value> Space::Typed(size_t i, const Value& value) const {
+  if (!Takes(i, value, nullptr)) return std::nullopt;
+  if (const auto index = IndexOf(i, value)) return ValueAt(i, *index);
+  if (parameters_[i].distribution == Distribution::kQNormal) return Quantise(i, ValueNumber(value));
+  return ValueNumber(value);
+}
+
 bool Space::Contains(const Point& point, std::string* why_not) const {
   if (point.size() != size()) {
     if (why_not != nullptr) {
@@ -360,12 +367,8 @@ std::optional<Point> Space::Complete(const std::vector<std::pair<std::string, Va
       problems->push_back({name, "the value is given twice", "keep one of them"});
     } else if (!Takes(*i, value, &why)) {
       problems->push_back({name, why, "give a value that the parameter can take"});
-    } else if (const auto index = IndexOf(*i, value)) {
-      wanted[*i] = ValueAt(*i, *index);
-    } else if (parameters_[*i].distribution == Distribution::kQNormal) {
-      wanted[*i] = Quantise(*i, ValueNumber(value));
     } else {
-      wanted[*i] = ValueNumber(value);
+      wanted[*i] = *Typed(*i, value);
     }
   }
   if (problems->size() > before) return std::nullopt;

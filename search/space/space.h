@@ -114,6 +114,8 @@ class Space {
   std::optional<uint64_t> IndexOf(size_t i, const Value& value) const;
   // Whether the value lies in the set of parameter i; why_not (may be null) says what it misses.
   bool Takes(size_t i, const Value& value, std::string* why_not) const;
+  // The value as parameter i has it (1 as 1.0, 0.30000000000000004 as 0.3); nullopt if it does not take it.
+  std::optional<Value> Typed(size_t i, const Value& value) const;
   // The nearest multiple of q, of a quantised real distribution, within the bounds.
   double Quantise(size_t i, double x) const;
 

@@ -15,6 +15,44 @@ namespace tunesmith::tpe {
 History::History(uint64_t seed, std::vector<Goal> goals)
     : seed_(seed), goals_(std::move(goals)), fronts_(goals_.size(), kBelowMax + 1) {}
 
+void History::AddEarlier(const Codes& codes, double value) {
+  if (!std::isfinite(value) || goals_.size() > 1) return;
+  EarlierRecord record;
+  record.codes.assign(codes.begin(), codes.end());
+  record.loss = goals_[0] == Goal::kMin ? value : -value;
+  const auto number = static_cast<uint32_t>(earlier_.size());
+  record.key = Rng::ForLabels({seed_, number, kStreamReservoir, 1}).Uniform();
+  // Equal ones in the order in which they came.
+  const auto place = std::upper_bound(earlier_.begin(), earlier_.end(), record.loss,
+                                      [](double loss, const EarlierRecord& other) { return loss < other.loss; });
+  earlier_.insert(place, std::move(record));
+  earlier_order_.push_back(number);
+  std::sort(earlier_order_.begin(), earlier_order_.end(),
+            [&](uint32_t a, uint32_t b) { return earlier_[a].key < earlier_[b].key; });
+}
+
+void History::AddEarlierBelow(size_t below, Groups* groups, double* weight_sum) const {
+  if (below == 0) return;
+  // Weights as Below gives them, among the earlier trials: of their values only the order counts beside the others.
+  const double outside = earlier_[std::min(below, earlier_.size() - 1)].loss;
+  const double range = outside - earlier_[0].loss;
+  for (size_t k = 0; k < below; ++k) {
+    const bool comparable = range > 0 && std::isfinite(range);
+    const double weight = comparable ? std::max(1e-12, (outside - earlier_[k].loss) / range) : 1;
+    groups->below.push_back({earlier_[k].codes.data(), weight});
+    *weight_sum += weight;
+  }
+}
+
+void History::AddEarlierAbove(size_t below, size_t above, Groups* groups) const {
+  for (const uint32_t k : earlier_order_) {
+    if (above == 0 || groups->above.size() >= kAboveMax) return;
+    if (k < below) continue;
+    groups->above.push_back({earlier_[k].codes.data(), 1});
+    --above;
+  }
+}
+
 void History::Add(uint32_t trial, const Codes& codes) {
   Record record;
   record.codes.assign(codes.begin(), codes.end());
@@ -151,17 +189,22 @@ std::vector<uint32_t> History::Cut(const std::vector<Fronts::Member>& rank, size
 
 Groups History::Split() const {
   Groups groups;
-  const auto wanted = static_cast<size_t>(std::ceil(0.15 * static_cast<double>(ranked_)));
-  const size_t below = std::min(wanted, kBelowMax);
+  const size_t earlier = (earlier_.size() * kEarlierFade + (kEarlierFade + ranked_) / 2) / (kEarlierFade + ranked_);
+  const size_t known = ranked_ + earlier;
+  const auto wanted = std::min(static_cast<size_t>(std::ceil(0.15 * static_cast<double>(known))), kBelowMax);
+  // Earlier trials cannot be compared with these: the same share of both is good.
+  const size_t below = (wanted * ranked_ + known / 2) / known;
+  const size_t earlier_below = std::min(wanted - below, earlier);
   std::vector<uint32_t> members;
   std::vector<double> weights;
-  Below(below, &members, &weights);
+  if (below > 0) Below(below, &members, &weights);
   double sum = 0;
   for (size_t k = 0; k < members.size(); ++k) {
     groups.below.push_back({records_.at(members[k]).codes.data(), weights[k]});
     sum += weights[k];
   }
-  groups.below_prior_weight = sum / static_cast<double>(below);
+  AddEarlierBelow(earlier_below, &groups, &sum);
+  groups.below_prior_weight = sum / static_cast<double>(groups.below.size());
 
   std::sort(members.begin(), members.end());
   const size_t finished = finished_.size() - std::min(finished_.size(), below);
@@ -176,6 +219,7 @@ Groups History::Split() const {
     if (std::binary_search(members.begin(), members.end(), trial)) continue;
     groups.above.push_back({records_.at(trial).codes.data(), 1});
   }
+  AddEarlierAbove(earlier_below, earlier - earlier_below, &groups);
   return groups;
 }
 

@@ -29,7 +29,9 @@ class TpeSearcher final : public Searcher {
         seed_(options.seed),
         startup_(startup),
         candidates_(candidates),
-        history_(options.seed, options.goals.empty() ? std::vector<Goal>{options.goal} : options.goals) {}
+        history_(options.seed, options.goals.empty() ? std::vector<Goal>{options.goal} : options.goals) {
+    for (const EarlierTrial& trial : options.earlier) history_.AddEarlier(Encode(trial.point), trial.value);
+  }
 
   void Add(uint32_t trial, const Point& point) override {
     seen_.Add(trial, point);
@@ -47,7 +49,7 @@ class TpeSearcher final : public Searcher {
   Suggestion Suggest(uint32_t trial) override {
     if (cardinality_ && seen_.distinct() >= *cardinality_) return {.exhausted = true, .point = {}};
     Rng rng = Rng::ForLabels({seed_, trial, kStreamTpe});
-    if (history_.ranked() >= startup_) {
+    if (history_.ranked() + history_.earlier() >= startup_) {
       if (auto suggestion = FromModel(&rng)) return std::move(*suggestion);
     }
     auto point = DrawUnseen(points_, seen_, &rng);

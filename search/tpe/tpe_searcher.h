@@ -24,6 +24,10 @@ namespace tunesmith {
 // - "above" holds at most 256 trials: a sample without replacement in which a trial's chance grows
 // with its number
 //   (Efraimidis and Spirakis 2006), so the work per suggestion does not grow with the sweep.
+// - Trials of an earlier sweep count as ended ones (SearcherOptions::earlier; with several goals they are ignored).
+//   Their values cannot be compared with those of this sweep, so the same share of both forms "below", each weighted
+//   among its own. With the trials of its own that have ended a sweep counts a smaller part of the earlier ones: half
+//   of them after 20, a third after 40. A parameter that an earlier trial did not have is the prior's there.
 // `grid` parameters are refused. `compat: hyperopt` gives another searcher, see hyperopt/hyperopt_searcher.h.
 std::unique_ptr<Searcher> MakeTpeSearcher(const SearcherOptions& options, const Space& space,
                                           Problems* problems);

@@ -258,7 +258,10 @@ struct State::Applier {
     sweep.becomes = e.becomes;
     sweep.delete_when_ended = e.delete_when_ended;
     sweep.reason = e.reason;
-    if (IsTerminal(e.state)) sweep.ended = e.time;
+    if (IsTerminal(e.state)) {
+      sweep.ended = e.time;
+      sweep.earlier = {};
+    }
     Changed(&sweep);
   }
 
@@ -365,6 +368,7 @@ struct State::Applier {
     const std::vector<int64_t>& milestones = sweep.milestones.at(trial.bracket);
     while (trial.rung_values.size() < milestones.size() && milestones[trial.rung_values.size()] <= e.step) {
       trial.rung_values.push_back(trial.has_value ? trial.last_value : std::nan(""));
+      sweep.results.push_back(number);
     }
     sweep.scheduler->Apply(number, e.verdict);
     if (e.verdict.action == Action::kStop && trial.state == TrialState::kRunning) {
@@ -438,6 +442,7 @@ struct State::Applier {
     sweep.scheduler->RemoveTrial(e.trial.number);
     SetState(&sweep, e.trial.number, e.state);
     sweep.finished.push_back(e.trial.number);
+    sweep.results.push_back(e.trial.number);
     trial.curve.shrink_to_fit();
     trial.rung_values.shrink_to_fit();
     trial.attempts.shrink_to_fit();
@@ -451,6 +456,16 @@ struct State::Applier {
       ConsiderFront(&sweep, first);
     }
     Changed(&sweep, e.trial.number);
+  }
+
+  void operator()(const WarmStarted& e) {
+    Sweep& sweep = Get(e.sweep);
+    sweep.earlier.push_back({e.point, e.value});
+    if (sweep.warm_started.empty() || sweep.warm_started.back().first != e.from) {
+      sweep.warm_started.emplace_back(e.from, 0);
+    }
+    ++sweep.warm_started.back().second;
+    Changed(&sweep);
   }
 
   void operator()(const WorkerRegistered& e) {
@@ -572,7 +587,15 @@ uint64_t State::Hash() const {
     digest.Add(static_cast<uint64_t>(sweep->measurements));
     for (const std::string& name : sweep->metric_names) digest.Add(name);
     for (const Trial& trial : sweep->trials) AddTrial(trial, &digest);
-    for (uint32_t number : sweep->finished) digest.Add(uint64_t{number});
+    for (uint32_t number : sweep->results) digest.Add(uint64_t{number});
+    for (const EarlierTrial& trial : sweep->earlier) {
+      digest.Add(HashPoint(trial.point));
+      digest.Add(trial.value);
+    }
+    for (const auto& [from, trials] : sweep->warm_started) {
+      digest.Add(from);
+      digest.Add(uint64_t{trials});
+    }
     for (const RungStatus& rung : sweep->scheduler->Rungs()) {
       digest.Add(rung.milestone);
       digest.Add(uint64_t{rung.recorded});

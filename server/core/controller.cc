@@ -62,28 +62,31 @@ void Controller::FinishRecovery(Time now, Output* out) {
 StartSearcher Controller::SearcherFor(const Sweep& sweep) const {
   StartSearcher start{sweep.number, SearcherOptionsOf(*sweep.spec, sweep.seed), sweep.space};
   start.options.trials = sweep.target / RepeatsOf(sweep);
+  start.options.earlier = sweep.earlier;
   return start;
 }
 
-void Controller::ReportRungs(const Sweep& sweep, uint32_t number, size_t from) {
+void Controller::TellRung(const Sweep& sweep, uint32_t number, size_t index) {
   if (RepeatsOf(sweep) > 1) return;
   const Trial& trial = sweep.trials[number];
-  const std::vector<int64_t>& milestones = sweep.milestones.at(trial.bracket);
-  for (size_t i = from; i < trial.rung_values.size(); ++i) {
-    Effect_(ReportRung{sweep.number, {.trial = number, .rung = milestones[i], .value = trial.rung_values[i]}});
-  }
+  const int64_t rung = sweep.milestones.at(trial.bracket)[index];
+  Effect_(ReportRung{sweep.number, {.trial = number, .rung = rung, .value = trial.rung_values[index]}});
 }
 
 void Controller::TellHistory(const Sweep& sweep) {
-  const SweepId id = sweep.number;
   Effect_(SearcherFor(sweep));
   const uint32_t repeats = RepeatsOf(sweep);
-  for (uint32_t i = 0; i < sweep.trials.size(); i += repeats) Effect_(AnnounceTrial{id, i, sweep.trials[i].point});
-  for (uint32_t i = 0; i < sweep.trials.size(); ++i) ReportRungs(sweep, i, 0);
-  std::map<uint32_t, uint32_t> ended;  // by the first trial of a point
-  for (const uint32_t number : sweep.finished) {
+  const auto trials = static_cast<uint32_t>(sweep.trials.size());
+  for (uint32_t i = 0; i < trials; i += repeats) Effect_(AnnounceTrial{sweep.number, i, sweep.trials[i].point});
+  std::vector<uint32_t> results(trials), ended(trials);  // told so far; of points, by the first trial
+  for (const uint32_t number : sweep.results) {
+    const uint32_t index = results[number]++;
     const uint32_t first = FirstOf(sweep, number);
-    if (repeats == 1 || ++ended[first] == repeats) TellEnd(sweep, first);
+    if (index < sweep.trials[number].rung_values.size()) {
+      TellRung(sweep, number, index);
+    } else if (++ended[first] == repeats) {
+      TellEnd(sweep, first);
+    }
   }
 }
 
@@ -205,7 +208,7 @@ Verdict Controller::Measure(const AttemptRef& ref, uint64_t sequence, int64_t st
   const Verdict verdict = event.verdict;
   const size_t rungs = trial.rung_values.size();
   Emit(std::move(event));
-  ReportRungs(sweep, id.number, rungs);
+  for (size_t i = rungs; i < trial.rung_values.size(); ++i) TellRung(sweep, id.number, i);
   return verdict;
 }
 

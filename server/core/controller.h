@@ -102,9 +102,9 @@ class Controller {
 
   // --- what the searcher is told
   StartSearcher SearcherFor(const Sweep& sweep) const;
-  // The rungs that a trial has reached, from the `from`th on. Nothing where points are repeated: a searcher hears of the
-  // mean alone.
-  void ReportRungs(const Sweep& sweep, uint32_t number, size_t from);
+  // The `index`th rung of its bracket, which a trial has reached. Nothing where points are repeated: a searcher hears
+  // of the mean alone.
+  void TellRung(const Sweep& sweep, uint32_t number, size_t index);
   void TellEnd(const Sweep& sweep, uint32_t first);  // of a point all of whose trials have ended
   void TellHistory(const Sweep& sweep);  // to a new searcher
 

@@ -112,6 +112,15 @@ struct TrialEnded {
   Time time;
 };
 
+// A trial of an earlier sweep that this one starts from, in its own space. Comes right after SweepCreated.
+struct WarmStarted {
+  SweepId sweep;
+  std::string from;    // id of the earlier sweep, which may be deleted since
+  uint32_t trial = 0;  // its number there
+  Point point;
+  double value = 0;    // of the earlier sweep's metric
+};
+
 // A daemon's name got its number.
 struct WorkerRegistered {
   WorkerId worker;
@@ -127,6 +136,6 @@ struct WorkerDrained {
 
 using Event = std::variant<SweepCreated, SweepChanged, SweepDeleted, SpaceExhausted, TrialCreated, AttemptLeased,
                            AttemptRunning, MetricNamed, Measured, TrialStopping, AttemptEnded, TrialEnded,
-                           WorkerRegistered, WorkerDrained>;
+                           WarmStarted, WorkerRegistered, WorkerDrained>;
 
 }  // namespace tunesmith

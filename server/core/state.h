@@ -9,6 +9,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "schedulers/scheduler.h"
@@ -111,7 +112,13 @@ struct Sweep {
   std::vector<Goal> goals;                // of several objectives
   std::vector<Requirement> requirements;
   std::vector<uint32_t> pareto;           // of several objectives: ended trials that no other one dominates, by number
-  std::vector<uint32_t> finished;     // numbers in order of ending: the searcher's history
+  // What it took over from earlier sweeps: the trials while it goes on, and for good how many of which sweep.
+  std::vector<EarlierTrial> earlier;
+  std::vector<std::pair<std::string, uint32_t>> warm_started;
+  // Trials in the order of their results: one entry for each rung that a trial reached, and one for its end. Searchers
+  // hear of them in this order, also after a restart.
+  std::vector<uint32_t> results;
+  std::vector<uint32_t> finished;     // numbers in order of ending
   uint64_t revision = 0;
   // (revision, trial) of late changes, oldest first; a watcher whose cursor is older than the floor needs a snapshot.
   std::deque<std::pair<uint64_t, uint32_t>> changes;

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "common/limits.h"
+#include "server/core/warm_start.h"
 
 namespace tunesmith {
 
@@ -27,6 +28,11 @@ void Controller::Handle(const CreateSweep& command) {
     }
   }
   Problems problems = Validate(command.spec);
+  std::vector<WarmStarted> earlier;
+  if (problems.empty() && !command.spec.search.warm_start.empty()) {
+    const auto space = Space::Create(command.spec.parameters, command.spec.constraints, &problems);
+    if (space) earlier = CollectEarlier(state_, command.spec, *space, &problems);
+  }
   if (!problems.empty()) {
     const Problem& first = problems.front();
     std::string message = first.field.empty() ? first.message : first.field + ": " + first.message;
@@ -50,6 +56,10 @@ void Controller::Handle(const CreateSweep& command) {
   event.time = now_;
   const SweepId id = event.sweep;
   Emit(std::move(event));
+  for (WarmStarted& trial : earlier) {
+    trial.sweep = id;
+    Emit(std::move(trial));
+  }
   const Sweep& sweep = *state_.FindSweep(id);
   Effect_(SearcherFor(sweep));
   dispatch_ = true;

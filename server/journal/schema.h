@@ -44,6 +44,9 @@ CREATE TABLE IF NOT EXISTS trial_ended(seq INTEGER PRIMARY KEY, sweep INTEGER, t
   time_ms INTEGER, action TEXT, reason TEXT, bracket INTEGER, milestone, recorded INTEGER, value, cutoff,
   rank INTEGER, peers INTEGER);
 CREATE INDEX IF NOT EXISTS trial_ended_by_trial ON trial_ended(sweep, trial);
+-- Trials of earlier sweeps that a sweep started from. parameters: as far as its own space has them.
+CREATE TABLE IF NOT EXISTS warm_started(seq INTEGER PRIMARY KEY, sweep INTEGER, from_sweep TEXT, trial INTEGER,
+  parameters TEXT, value);
 CREATE TABLE IF NOT EXISTS worker_registered(seq INTEGER PRIMARY KEY, worker INTEGER, name TEXT);
 CREATE TABLE IF NOT EXISTS worker_drained(seq INTEGER PRIMARY KEY, worker INTEGER, drained INTEGER, quarantine INTEGER,
   reason TEXT);

@@ -34,7 +34,7 @@ constexpr std::array<Table, std::variant_size_v<Event>> kTables = {{
     {"sweep_created", 6},   {"sweep_changed", 6},   {"sweep_deleted", 3},     {"space_exhausted", 1},
     {"trial_created", 12},  {"attempt_leased", 11}, {"attempt_running", 5},   {"metric_named", 3},
     {"measurements", 25},   {"trial_stopping", 4},  {"attempt_ended", 14},    {"trial_ended", 14},
-    {"worker_registered", 2}, {"worker_drained", 4},
+    {"warm_started", 5},    {"worker_registered", 2}, {"worker_drained", 4},
 }};
 
 template <typename E>
@@ -45,7 +45,7 @@ constexpr size_t TableOf() {
 constexpr size_t kSweepCreatedTable = 0;
 constexpr size_t kSweepDeletedTable = 2;
 constexpr size_t kMeasuredTable = 8;
-constexpr size_t kWorkerTablesFrom = 12;  // these have no sweep column
+constexpr size_t kWorkerTablesFrom = 13;  // these have no sweep column
 
 constexpr int kCheckpointPages = 4'000;      // 16 MiB of log: then the checkpointer is woken
 constexpr int kCheckpointPagesMax = 65'536;  // 256 MiB: then the writer waits for a checkpoint
@@ -210,6 +210,7 @@ class SqliteJournal : public Journal {
   bool Run(const TrialStopping& e);
   bool Run(const AttemptEnded& e);
   bool Run(const TrialEnded& e);
+  bool Run(const WarmStarted& e);
   bool Run(const WorkerRegistered& e);
   bool Run(const WorkerDrained& e);
   // The insert statement of event type E with seq and, if it has one, the trial or attempt bound.
@@ -424,6 +425,11 @@ bool SqliteJournal::Run(const TrialEnded& e) {
   return s.Run();
 }
 
+bool SqliteJournal::Run(const WarmStarted& e) {
+  const std::string point = PointToJson(*spaces_.at(e.sweep), e.point);
+  return Row(e).Int(Signed(e.sweep.value)).Text(e.from).Int(e.trial).Text(point).Real(e.value).Run();
+}
+
 bool SqliteJournal::Run(const WorkerRegistered& e) {
   return Row(e).Int(Signed(e.worker.value)).Text(e.name).Run();
 }
@@ -514,6 +520,14 @@ StatusOr<Event> SqliteJournal::Read(size_t table, const SqliteStatement& row) {
       Verdict verdict;
       if (!state || !ReadVerdict(row, 6, &verdict)) return Damaged("end of a trial");
       return Event(TrialEnded{ReadTrial(row), *state, row.GetText(4), verdict, Time{row.GetInt(5)}});
+    }
+    case TableOf<WarmStarted>(): {
+      const auto space = spaces_.find(ReadSweep(row));
+      if (space == spaces_.end()) return Damaged("trial for an unknown sweep");
+      auto point = PointFromJson(*space->second, row.GetTextView(4));
+      if (!point) return Damaged("parameters");
+      return Event(WarmStarted{ReadSweep(row), row.GetText(2), static_cast<uint32_t>(row.GetInt(3)), std::move(*point),
+                               row.GetReal(5)});
     }
     case TableOf<WorkerRegistered>(): return Event(WorkerRegistered{WorkerId(Unsigned(row.GetInt(1))), row.GetText(2)});
     case TableOf<WorkerDrained>():

@@ -241,6 +241,11 @@ void FillSweep(const Controller& controller, const Sweep& sweep, v1::Sweep* out)
     if (rung.cutoff) one->set_cutoff(*rung.cutoff);
   }
   for (const std::string& name : sweep.metric_names) out->add_metric_names(name);
+  for (const auto& [from, trials] : sweep.warm_started) {
+    v1::Sweep::WarmStart* one = out->add_warm_start();
+    one->set_sweep(from);
+    one->set_trials(trials);
+  }
   out->set_seed(sweep.seed);
   out->set_waiting_reason(controller.WaitingReason(sweep));
   out->set_device(DeviceOf(sweep));

@@ -91,6 +91,10 @@ struct Describer {
     return "trial_ended " + Text(e.trial) + " " + Name(e.state) + " " + Text(e.reason) + " " +
            Text(e.final_verdict) + " " + Text(e.time);
   }
+  std::string operator()(const WarmStarted& e) const {
+    return "warm_started " + Text(e.sweep.value) + " " + Text(e.from) + " " + Text(uint64_t{e.trial}) + " " +
+           Text(e.point) + " " + Text(e.value);
+  }
   std::string operator()(const WorkerRegistered& e) const {
     return "worker_registered " + Text(e.worker.value) + " " + Text(e.name);
   }

@@ -142,6 +142,9 @@ class HistoryMaker {
     if (Chance(0.3)) spec.points = {{{"rate", 0.01}}};
     spec.retry.failed = static_cast<int32_t>(rng_.Below(3));
     if (Chance(0.3)) spec.repeats = static_cast<int32_t>(rng_.IntInclusive(2, 3));
+    if (const Sweep* from = state().FindSweep(Pick()); from != nullptr && from->best_trial && Chance(0.7)) {
+      spec.search.warm_start = {from->id};
+    }
     command.request_id = Chance(0.5) ? "" : "request " + std::to_string(rng_.NextU32());
     command.drawn_seed = rng_.NextU64();  // above 2^63 too
     Step(command);

@@ -27,6 +27,37 @@ class LocalRun(harness.TestCase):
                           "/usr/bin/python3", self.toy(), "${args}", "--pause", "0.01", server=False)
         self.assertIn("best", result.stdout.lower())
 
+    def test_a_later_run_starts_from_an_earlier_one(self):
+        self.cli("run", self.write_sweep(trials=12), server=False)
+        changed = {"x": {"uniform": [0, 2]}, "new": {"uniform": [0, 1]}, "epochs": {"constant": 1},
+                   "pause": {"constant": 0.01}}
+        search = {"type": "tpe", "metric": "loss", "mode": "min", "seed": 1, "warm_start": "toy"}
+        command = ["/usr/bin/python3", self.toy(), "--x=${x}", "--epochs=${epochs}", "--pause=${pause}"]
+        again = {"name": "again", "trials": 2, "parameters": changed, "command": command,
+                 "env": {"NEW": "${new}"}}
+        self.cli("run", self.write_sweep(search=search, **again), server=False)
+        self.assertIn("12 trials of toy", self.cli("show", "again", server=False).stdout)
+        first = json.loads(self.cli("show", "again", "0", "-o", "json", server=False).stdout)
+        self.assertEqual(first["origin"]["judge"], "tpe", "the model needs no random start")
+        shown = self.cli("show", "again", "0", server=False).stdout
+        self.assertIn("chosen by the Parzen estimator", shown)
+        wrong = self.cli("run", self.write_sweep(search=dict(search, warm_start="tooy"), **again), check=False,
+                         server=False)
+        self.assertNotEqual(wrong.returncode, 0)
+        self.assertIn('there is no sweep "tooy"', wrong.stderr)
+        self.assertIn('did you mean "toy"?', wrong.stderr)
+
+    def test_noisy_points_are_run_several_times_and_the_mean_counts(self):
+        self.cli("run", self.write_sweep(trials=3, repeats=2), server=False)
+        trials = json.loads(self.cli("trials", "toy", "-o", "json", server=False).stdout)
+        self.assertEqual([t["origin"]["repeat_of"] for t in trials], [None, 0, None, 2, None, 4])
+        means = [(a["best_value"] + b["best_value"]) / 2 for a, b in zip(trials[::2], trials[1::2])]
+        best = json.loads(self.cli("best", "toy", "-o", "json", server=False).stdout)
+        self.assertEqual(best["mean_of"], 2)
+        self.assertAlmostEqual(best["value"], min(means))
+        self.assertEqual(best["trial"], 2 * means.index(min(means)))
+        self.assertIn("the mean of 2 of the trials", self.cli("show", "toy", server=False).stdout)
+
     def test_the_unchanged_digits_script_is_tuned(self):
         source = os.path.join(harness.SOURCE, "examples/digits/script.yaml")
         with open(source) as f:

@@ -383,5 +383,21 @@ TEST(Details, TellHowManyTrialsTheBestValueIsTheMeanOf) {
   EXPECT_EQ(BestViewOf(sweep).mean_of, 2);
 }
 
+TEST(Details, TellWhatWasTakenOverFromEarlierSweeps) {
+  auto sweep = MakeSweep("digits", v1::Sweep::ACTIVE);
+  const auto shows = [&](const std::string& part) {
+    std::string all;
+    for (const std::string& line : SweepDetails(sweep, {kNow, true})) all += line + "\n";
+    return all.find(part) != std::string::npos;
+  };
+  EXPECT_FALSE(shows("warm start"));
+  sweep.add_warm_start()->set_sweep("old");
+  sweep.mutable_warm_start(0)->set_trials(60);
+  sweep.add_warm_start()->set_sweep("older");
+  sweep.mutable_warm_start(1)->set_trials(1);
+  EXPECT_TRUE(shows("warm start  60 trials of old, 1 trial of older"));
+  EXPECT_NE(SweepJson(sweep, false).find(R"("warm_start":[{"sweep":"old","trials":60},)"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace tunesmith

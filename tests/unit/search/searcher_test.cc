@@ -250,6 +250,71 @@ double MeanSuggestion(Goal goal, const std::function<Observation(uint32_t, doubl
   return sum / 40;
 }
 
+// Trials of an earlier sweep on [0, 1), the better the nearer to 0.8.
+std::vector<EarlierTrial> EarlierTrials(size_t count, size_t parameters) {
+  std::vector<EarlierTrial> earlier;
+  Rng rng(5);
+  for (size_t i = 0; i < count; ++i) {
+    EarlierTrial trial;
+    trial.point.resize(parameters);
+    trial.point[0] = rng.Uniform();
+    trial.value = std::fabs(ValueNumber(trial.point[0]) - 0.8);
+    earlier.push_back(trial);
+  }
+  return earlier;
+}
+
+std::unique_ptr<Searcher> CreateWarm(const Space& space, std::vector<EarlierTrial> earlier, Goal goal = Goal::kMin) {
+  SearcherOptions options;
+  options.goal = goal;
+  options.seed = 3;
+  options.earlier = std::move(earlier);
+  Problems problems;
+  return MakeSearcher(options, space, &problems);
+}
+
+double MeanOfFirst(Searcher* searcher, uint32_t from, uint32_t to) {
+  double sum = 0;
+  for (uint32_t n = from; n < to; ++n) sum += ValueNumber(searcher->Suggest(n).point[0]);
+  return sum / (to - from);
+}
+
+TEST(TpeSearcherTest, StartsFromTheTrialsOfAnEarlierSweep) {
+  const Space space = Make({Range("x", Distribution::kUniform, 0, 1), Range("new", Distribution::kUniform, 0, 1)});
+  const auto warm = CreateWarm(space, EarlierTrials(100, 2));
+  EXPECT_EQ(warm->Suggest(0).origin.judge, Origin::Judge::kTpe) << "no random start";
+  EXPECT_NEAR(MeanOfFirst(warm.get(), 0, 40), 0.8, 0.12);
+  double sum = 0;
+  for (uint32_t n = 0; n < 40; ++n) sum += ValueNumber(warm->Suggest(n).point[1]);
+  EXPECT_NEAR(sum / 40, 0.5, 0.2) << "nothing is known of the new parameter";
+  // The other way round it avoids 0.8.
+  const auto opposite = CreateWarm(space, EarlierTrials(100, 2), Goal::kMax);
+  EXPECT_LT(MeanOfFirst(opposite.get(), 0, 40), 0.4);
+}
+
+TEST(TpeSearcherTest, AFewEarlierTrialsDoNotReplaceTheStart) {
+  const Space space = Make({Range("x", Distribution::kUniform, 0, 1)});
+  const auto warm = CreateWarm(space, EarlierTrials(4, 1));
+  EXPECT_EQ(warm->Suggest(0).origin.kind, Origin::Kind::kPrior);
+  auto nonsense = EarlierTrials(100, 1);
+  for (EarlierTrial& trial : nonsense) trial.value = std::nan("");
+  EXPECT_EQ(CreateWarm(space, nonsense)->Suggest(0).origin.kind, Origin::Kind::kPrior);
+}
+
+TEST(TpeSearcherTest, OwnTrialsOvercomeAMisleadingEarlierSweep) {
+  const Space space = Make({Range("x", Distribution::kUniform, 0, 1)});
+  const auto warm = CreateWarm(space, EarlierTrials(60, 1));  // it liked 0.8; now 0.2 is good
+  int good = 0;
+  for (uint32_t n = 0; n < 200; ++n) {
+    const Suggestion s = warm->Suggest(n);
+    const double away = std::fabs(ValueNumber(s.point[0]) - 0.2);
+    good += n >= 100 && away < 0.2 ? 1 : 0;
+    warm->Add(n, s.point);
+    warm->Observe({.trial = n, .value = 1000 * away, .step = 1});
+  }
+  EXPECT_GE(good, 80) << "of the last 100";
+}
+
 TEST(TpeSearcherTest, SaysWhichCandidateItChose) {
   const Space space = Make({Range("x", Distribution::kUniform, 0, 1)});
   const auto searcher = Create("tpe", space);

@@ -126,6 +126,15 @@ TEST(FlagsTest, SeveralMetricsAreSeparatedByCommas) {
   EXPECT_EQ(spec->search.type, SearchSpec().type);
 }
 
+TEST(FlagsTest, ASweepCanStartFromAnEarlierOne) {
+  QuickFlags flags = Quick();
+  flags.search = "tpe:warm_start=2024,seed=7";
+  Problems problems;
+  const auto spec = SpecFromFlags(flags, &problems);
+  ASSERT_TRUE(spec) << problems[0].field << " " << problems[0].message;
+  EXPECT_EQ(spec->search.warm_start, std::vector<std::string>{"2024"});
+}
+
 TEST(FlagsTest, ArgsAreAppendedOnlyWhereNothingElseDeliversTheParameters) {
   Problems problems;
   QuickFlags flags = Quick();

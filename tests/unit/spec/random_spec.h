@@ -42,6 +42,8 @@ class RandomSpec {
       spec.search.options.emplace_back("compat", std::string("hyperopt"));
       spec.search.options.emplace_back("gamma", 0.3);
     }
+    if (spec.search.objectives.empty() && Coin())
+      spec.search.warm_start = {OneOf({"digits", "digits-2", "1", "größe"}), "old"};
     Scheduler(&spec.scheduler);
     spec.budget.trials = 1 + static_cast<int64_t>(rng_.Below(1000));
     if (Coin())
