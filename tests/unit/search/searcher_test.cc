@@ -266,6 +266,7 @@ std::vector<EarlierTrial> EarlierTrials(size_t count, size_t parameters) {
 
 std::unique_ptr<Searcher> CreateWarm(const Space& space, std::vector<EarlierTrial> earlier, Goal goal = Goal::kMin) {
   SearcherOptions options;
+  options.type = "tpe";
   options.goal = goal;
   options.seed = 3;
   options.earlier = std::move(earlier);
