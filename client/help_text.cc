@@ -50,6 +50,9 @@ const std::vector<CommandHelp>& AllCommandHelp() {
       {"best", "The best trial of a sweep",
        "tunesmith best digits\n"
        "python3 train.py $(tunesmith best digits -o args)"},
+      {"importance", "Which parameters matter, and where their good values lie",
+       "tunesmith importance digits\n"
+       "tunesmith importance digits -o json    # with the predicted metric along every parameter"},
       {"trials", "List the trials of a sweep",
        "tunesmith trials digits --best-first --limit 10\n"
        "tunesmith trials digits --state failed\n"
@@ -99,7 +102,7 @@ std::string MainHelp() {
       "Commands\n";
   for (const CommandHelp& help : AllCommandHelp()) {
     std::string name = help.name;
-    name.resize(10, ' ');
+    name.resize(12, ' ');
     text += "  " + name + help.summary + "\n";
   }
   text +=

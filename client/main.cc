@@ -59,6 +59,7 @@ struct Flags {
   TrialsFlags trials;
   LogsFlags logs;
   ExportFlags exported;
+  std::string metric;
   std::string worker;
   std::string file;
   std::string topic;
@@ -273,6 +274,12 @@ class CommandLine {
     AddTrial(show);
     AddSweep(Add("best",
                  [this](const Settings& settings) { return BestCommand(settings, flags_.sweep); }));
+    CLI::App* importance = Add("importance", [this](const Settings& settings) {
+      return ImportanceCommand(settings, flags_.sweep, flags_.metric);
+    });
+    AddSweep(importance);
+    importance->add_option("--metric", flags_.metric,
+                           "Of several objectives the one that is meant (default: the first)");
   }
 
   void AddTrialCommands() {

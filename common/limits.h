@@ -53,6 +53,7 @@ constexpr size_t kReplyBytesMax = 3 << 20;        // a page is cut there: client
 constexpr size_t kStreamChunkBytes = 512 << 10;   // a message of a long stream
 constexpr size_t kTrialsScannedMax = 100'000;     // by one call, on the loop thread
 constexpr size_t kReadsQueuedMax = 1'000;         // for the thread that reads measurements and logs
+constexpr size_t kInsightsQueuedMax = 8;          // fits of a model that wait; each takes up to a second or two
 constexpr size_t kSpecsCachedMax = 1'000;         // sweep specs kept as messages
 constexpr size_t kSpecCacheBytesMax = 64 << 20;
 constexpr int kReceiveBytesMax = 4 << 20;

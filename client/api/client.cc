@@ -198,6 +198,14 @@ Status Client::DeleteSweep(const std::string& sweep, bool force) {
   return Call(sweeps_.get(), &v1::SweepService::Stub::DeleteSweep, request).status();
 }
 
+StatusOr<v1::GetImportanceResponse> Client::GetImportance(const std::string& sweep,
+                                                              const std::string& metric) {
+  v1::GetImportanceRequest request;
+  request.set_sweep(sweep);
+  request.set_metric(metric);
+  return Call(sweeps_.get(), &v1::SweepService::Stub::GetImportance, request);
+}
+
 StatusOr<v1::Trial> Client::GetTrial(const std::string& sweep, uint32_t trial) {
   v1::GetTrialRequest request;
   request.set_sweep(sweep);

@@ -84,6 +84,7 @@ class Client {
   StatusOr<v1::Sweep> PauseSweep(const std::string& sweep);
   StatusOr<v1::Sweep> ResumeSweep(const std::string& sweep);
   Status DeleteSweep(const std::string& sweep, bool force);
+  StatusOr<v1::GetImportanceResponse> GetImportance(const std::string& sweep, const std::string& metric);
   StatusOr<v1::Trial> GetTrial(const std::string& sweep, uint32_t trial);
   StatusOr<v1::Trial> StopTrial(const std::string& sweep, uint32_t trial);
   StatusOr<v1::ListWorkersResponse> ListWorkers();

@@ -31,6 +31,8 @@ int WatchCommand(const Settings& settings, const std::string& sweep, const std::
 int ListCommand(const Settings& settings);
 int ShowCommand(const Settings& settings, const std::string& sweep, std::optional<uint32_t> trial);
 int BestCommand(const Settings& settings, const std::string& sweep);
+// `metric`: of several objectives the one that is meant; "" = the first.
+int ImportanceCommand(const Settings& settings, const std::string& sweep, const std::string& metric);
 int StopCommand(const Settings& settings, const std::string& sweep, std::optional<uint32_t> trial);
 int PauseCommand(const Settings& settings, const std::vector<std::string>& sweeps);
 int ResumeCommand(const Settings& settings, const std::vector<std::string>& sweeps);

@@ -21,7 +21,8 @@ const v1::SweepSpec& SpecCache::Get(const Sweep& sweep) {
 }
 
 Edge::Edge(Loop* loop, Journal* journal, const LogStore* logs)
-    : loop_(loop), journal_(journal), logs_(logs), streams_(kStreamsMax), side_(kReadsQueuedMax) {}
+    : loop_(loop), journal_(journal), logs_(logs), streams_(kStreamsMax), side_(kReadsQueuedMax),
+      insights_(kInsightsQueuedMax) {}
 
 Refusal Edge::Admit() const {
   switch (phase_.load()) {

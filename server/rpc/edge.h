@@ -52,6 +52,8 @@ class Edge {
   const LogStore* logs() { return logs_; }
   Registry* streams() { return &streams_; }
   SideThread* side() { return &side_; }
+  // For what takes a second of pure work, so that no log and no spec waits behind it.
+  SideThread* insights() { return &insights_; }
   void set_phase(Phase phase) { phase_.store(phase); }
 
   // OK while calls are taken.
@@ -148,7 +150,7 @@ class Edge {
   // deletion and a number never is, so a stale entry is refused by the core and then looked up again.
   std::unordered_map<std::string, SweepId> numbers_;  // guarded by mutex_
 
-  SideThread side_;  // last: its tasks use all of the above
+  SideThread side_, insights_;  // last: their tasks use all of the above
 };
 
 }  // namespace tunesmith::rpc

@@ -4,6 +4,7 @@
 
 #include "common/limits.h"
 #include "server/rpc/convert.h"
+#include "server/rpc/importance.h"
 #include "server/rpc/page_token.h"
 #include "spec/wire.h"
 
@@ -154,6 +155,31 @@ grpc::ServerUnaryReactor* SweepServiceImpl::DeleteSweep(grpc::CallbackServerCont
       context, request->sweep(), response,
       [operation](SweepId sweep) { return ControlSweep{sweep, operation}; },
       [](const Reply&, const Controller&, const auto& reply) { reply->Ok(); });
+}
+
+grpc::ServerUnaryReactor* SweepServiceImpl::GetImportance(grpc::CallbackServerContext* context,
+                                                          const v1::GetImportanceRequest* request,
+                                                          v1::GetImportanceResponse* response) {
+  return edge_->ReadSweep(
+      context, request->sweep(), response,
+      [this, context, metric = request->metric()](const Controller&, const Sweep& sweep, const auto& reply) {
+        const StatusOr<size_t> objective = ObjectiveNamed(sweep, metric);
+        if (!objective.ok()) return reply->Finish(objective.status(), "METRIC_INVALID");
+        // The loop gives a copy of some trials; the model is fitted elsewhere.
+        auto trials = std::make_shared<const ImportanceTrials>(TrialsForImportance(sweep, *objective));
+        const bool taken = edge_->insights()->Post([this, context, trials, reply] {
+          if (context->IsCancelled()) return reply->Finish(grpc::Status::CANCELLED);
+          if (Edge::Refuse(edge_->Admit(), reply.get())) return;
+          std::string reason;
+          const Status status = FillImportance(*trials, &reason, reply->response());
+          reply->Finish(status, reason);
+        });
+        if (!taken) {
+          reply->Finish(ResourceExhausted("more than " + std::to_string(kInsightsQueuedMax) +
+                                          " calls of this kind wait; try again in some seconds"),
+                        "TOO_MANY_READS");
+        }
+      });
 }
 
 }  // namespace tunesmith::rpc

@@ -28,6 +28,9 @@ class SweepServiceImpl final : public v1::SweepService::CallbackService {
                                         v1::Sweep* response) override;
   grpc::ServerUnaryReactor* DeleteSweep(grpc::CallbackServerContext* context, const v1::DeleteSweepRequest* request,
                                         v1::DeleteSweepResponse* response) override;
+  grpc::ServerUnaryReactor* GetImportance(grpc::CallbackServerContext* context,
+                                          const v1::GetImportanceRequest* request,
+                                          v1::GetImportanceResponse* response) override;
 
  private:
   grpc::ServerUnaryReactor* Control(grpc::CallbackServerContext* context, const std::string& id,

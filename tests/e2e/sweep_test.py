@@ -77,6 +77,26 @@ class LocalRun(harness.TestCase):
         best = json.loads(self.cli("best", "-o", "json", sweep["sweep"], server=False).stdout)
         self.assertGreater(best["value"], 0.5)
 
+    def test_importance_names_the_parameter_that_matters(self):
+        self.cli("run", self.write_sweep(trials=24, parameters={
+            "inert": {"choice": ["a", "b"]}, "x": {"uniform": [0, 1]}, "epochs": {"constant": 1},
+            "pause": {"constant": 0}}, command=["/usr/bin/python3", self.toy(), "--x", "${x}", "--epochs", "1",
+                                                "--pause", "0"]), server=False)
+        told = json.loads(self.cli("importance", "toy", "-o", "json", server=False).stdout)
+        self.assertEqual(told["parameters"][0]["name"], "x")
+        self.assertGreater(told["parameters"][0]["share"], 0.5)
+        self.assertEqual(told["trials_used"], 24)
+        self.assertAlmostEqual(sum(p["share"] for p in told["parameters"]) + told["interactions"], 1)
+        table = self.cli("importance", "toy", server=False).stdout
+        self.assertIn(told["parameters"][0]["line"][:20], table)
+        self.assertNotIn("\x1b", table)
+        rows = self.cli("importance", "toy", "-o", "csv", server=False).stdout.splitlines()
+        self.assertEqual(rows[0], "name,share,spread,active,effect")
+        self.assertEqual(len(rows), 1 + 4)
+        refused = self.cli("importance", "toy", "--metric", "speed", server=False, check=False)
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn("it has loss", refused.stderr)
+
     def test_a_wrong_sweep_file_ends_with_2_and_names_line_field_and_fix(self):
         path = self.write("bad.yaml", "name: bad\ncommand: [python3, x.py, '${args}']\nparameters:\n"
                                       "  lr: {loguniform: [0, 1]}\nsearch: {metric: loss, mode: min}\ntrials: 3\n")
