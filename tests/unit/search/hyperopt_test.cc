@@ -169,6 +169,7 @@ TEST(HyperoptParzenTest, OptionsAreCountedOnTopOfThePrior) {
 
 SearcherOptions Options(uint64_t seed = 1, std::vector<std::pair<std::string, Value>> more = {}) {
   SearcherOptions options;
+  options.type = "tpe";
   options.seed = seed;
   options.options = {{"compat", Value(std::string("hyperopt"))}};
   for (auto& option : more) options.options.push_back(std::move(option));
@@ -193,11 +194,13 @@ TEST(HyperoptSearcherTest, OptionsAreChecked) {
   EXPECT_EQ(Refusal(Options(1, {{"gamma", Value(0.0)}}), Space()).field, "search.gamma");
   EXPECT_EQ(Refusal(Options(1, {{"prior_weight", Value(std::string("x"))}}), Space()).field, "search.prior_weight");
   SearcherOptions misspelt;
+  misspelt.type = "tpe";
   misspelt.options = {{"compat", Value(std::string("hyperotp"))}};
   const Problem p = Refusal(misspelt, Space());
   EXPECT_EQ(p.field, "search.compat");
   EXPECT_EQ(p.hint, "did you mean \"hyperopt\"?");
   SearcherOptions plain;
+  plain.type = "tpe";
   plain.options = {{"gamma", Value(0.3)}};
   EXPECT_EQ(Refusal(plain, Space()).field, "search.gamma") << "only the compat searcher has it";
   EXPECT_EQ(Refusal(Options(), Make({Grid("g", {Value(true), Value(false)})})).field, "parameters.g.grid");
