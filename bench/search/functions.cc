@@ -16,26 +16,18 @@ constexpr double kPi = 3.14159265358979323846;
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 const Value kInactive = std::monostate();
 
-Parameter Range(const std::string& name, Distribution distribution, double lo, double hi) {
-  Parameter p;
-  p.name = name;
-  p.distribution = distribution;
-  p.lo = lo;
-  p.hi = hi;
-  return p;
-}
 Parameter Real(const std::string& name, double lo, double hi) {
-  return Range(name, Distribution::kUniform, lo, hi);
+  return RangeParameter(name, Distribution::kUniform, lo, hi);
 }
 Parameter Log(const std::string& name, double lo, double hi) {
-  return Range(name, Distribution::kLogUniform, lo, hi);
+  return RangeParameter(name, Distribution::kLogUniform, lo, hi);
 }
 // Both ends inclusive.
 Parameter Integer(const std::string& name, int lo, int hi) {
-  return Range(name, Distribution::kRandInt, lo, hi + 1);
+  return RangeParameter(name, Distribution::kRandInt, lo, hi + 1);
 }
 Parameter LogInteger(const std::string& name, int lo, int hi) {
-  return Range(name, Distribution::kLogRandInt, lo, hi + 1);
+  return RangeParameter(name, Distribution::kLogRandInt, lo, hi + 1);
 }
 Parameter Choice(const std::string& name, const std::vector<std::string>& words) {
   Parameter p;

@@ -182,22 +182,14 @@ LcbenchNetwork::Output LcbenchNetwork::Evaluate(int task, const Input& input) co
 void LoadLcbench(const std::string& path, std::vector<Task>* tasks, Problems* problems) {
   const auto network = LcbenchNetwork::Load(path, problems);
   if (network == nullptr) return;
-  const auto range = [](const char* name, Distribution distribution, double lo, double hi) {
-    Parameter p;
-    p.name = name;
-    p.distribution = distribution;
-    p.lo = lo;
-    p.hi = hi;
-    return p;
-  };
   Problems none;
-  const auto space = Space::Create({range("batch_size", Distribution::kLogRandInt, 16, 513),
-                                    range("learning_rate", Distribution::kLogUniform, 1e-4, 1e-1),
-                                    range("momentum", Distribution::kUniform, 0.1, 0.99),
-                                    range("weight_decay", Distribution::kUniform, 1e-5, 1e-1),
-                                    range("num_layers", Distribution::kRandInt, 1, 6),
-                                    range("max_units", Distribution::kLogRandInt, 64, 1025),
-                                    range("max_dropout", Distribution::kUniform, 0, 1)},
+  const auto space = Space::Create({RangeParameter("batch_size", Distribution::kLogRandInt, 16, 513),
+                                    RangeParameter("learning_rate", Distribution::kLogUniform, 1e-4, 1e-1),
+                                    RangeParameter("momentum", Distribution::kUniform, 0.1, 0.99),
+                                    RangeParameter("weight_decay", Distribution::kUniform, 1e-5, 1e-1),
+                                    RangeParameter("num_layers", Distribution::kRandInt, 1, 6),
+                                    RangeParameter("max_units", Distribution::kLogRandInt, 64, 1025),
+                                    RangeParameter("max_dropout", Distribution::kUniform, 0, 1)},
                                    &none);
   for (const Code& code : kTasks) {
     const auto at = [network, task = code.task](const Point& point, int epoch) {

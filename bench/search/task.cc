@@ -45,6 +45,15 @@ std::optional<Point> Neighbour(const Space& space, const Point& point, double st
 
 }  // namespace
 
+Parameter RangeParameter(const std::string& name, Distribution distribution, double lo, double hi) {
+  Parameter p;
+  p.name = name;
+  p.distribution = distribution;
+  p.lo = lo;
+  p.hi = hi;
+  return p;
+}
+
 double Regret(const Task& task, double loss) {
   return std::max(0.0, 100 * (loss - task.optimum) / (task.median - task.optimum));
 }

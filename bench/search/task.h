@@ -34,6 +34,9 @@ struct Task {
   double median = 1;   // of the points of the prior whose trials do not fail
 };
 
+// A parameter over a range, whose ends are the distribution's.
+Parameter RangeParameter(const std::string& name, Distribution distribution, double lo, double hi);
+
 // 100 * (loss - optimum) / (median - optimum): 0 is the optimum and 100 a middling random point. Below the optimum
 // (where that is only the lowest known) is 0.
 double Regret(const Task& task, double loss);

@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "common/exact_math.h"
+#include "search/auto/due_forest.h"
 #include "search/auto/history.h"
+#include "search/auto/lesson.h"
 #include "search/auto/pool.h"
 #include "search/registry.h"
 #include "search/seen_points.h"
@@ -29,6 +31,7 @@ class AutoSearcher : public Searcher {
         coding_(space_),
         features_(coding_),
         points_(space_, {}),
+        start_(space_, options.seed),
         cardinality_(space_.Cardinality()),
         context_{space_, coding_, features_, options.seed, candidates},
         only_process_(options.type == "gp"),
@@ -37,8 +40,9 @@ class AutoSearcher : public Searcher {
         trials_(options.trials),
         earlier_(options.earlier, options.goal, space_, coding_, options.seed),
         history_(options.seed, options.goals.empty() ? std::vector<Goal>{options.goal} : options.goals, earlier_),
-        several_(options.goals.size() > 1),
-        parameters_(features_.size(), history_.LogNoisePrior()) {}
+        parameters_(features_.size(), history_.LogNoisePrior()),
+        forest_(options.seed, kStreamForest),
+        cost_(options.seed, kStreamCost) {}
 
   void Add(uint32_t trial, const Point& point) override {
     seen_.Add(trial, point);
@@ -48,14 +52,11 @@ class AutoSearcher : public Searcher {
     history_.Add(trial, std::move(codes));
   }
   void Report(const RungReport& report) override {
-    if (several_) return;  // a rung has one value, of no use here
-    history_.Report(report);
-    HasResult(report.trial);
+    if (history_.Report(report)) HasResult(report.trial);
   }
   void Observe(const Observation& observation) override {
     seen_.Finish(observation.trial);
-    history_.Observe(observation);
-    HasResult(observation.trial);
+    if (history_.Observe(observation)) HasResult(observation.trial);
   }
   void Forget(uint32_t trial) override {
     // The point of a trial that has reached a rung stays used: it has been tried.
@@ -69,8 +70,8 @@ class AutoSearcher : public Searcher {
     if (UseModels()) {
       if (auto suggestion = FromPool(trial)) return std::move(*suggestion);
     } else {
-      Point point = SobolSample(space_, context_.seed, trial);
-      if (!seen_.Contains(point) && space_.Feasible(point)) return Made(std::move(point), Origin::Kind::kStart);
+      auto point = start_.At(trial);
+      if (point && !seen_.Contains(*point)) return Made(std::move(*point), Origin::Kind::kStart);
     }
     Rng rng = Rng::ForLabels({context_.seed, trial, kStreamRandom});
     auto point = DrawUnseen(points_, seen_, &rng);
@@ -81,7 +82,8 @@ class AutoSearcher : public Searcher {
   void Prepare() override {
     if (!UseModels()) return;
     PoolNow();
-    if (!forest_due_.trials.empty()) ForestNow();
+    forest_.Now(features_, history_);
+    cost_.Now(features_, history_);
   }
 
  private:
@@ -111,16 +113,10 @@ class AutoSearcher : public Searcher {
     NotPending(trial);
     const uint64_t n = history_.results();
     if (!UseModels()) return;
-    if (n >= next_forest_ && !only_process_ && n + 1 >= kProcessAlone && history_.standings().plain()) {
-      next_forest_ = n + std::max<uint64_t>(4, n / 25);
-      forest_due_ = {history_.Select(model::kForestBest, model::kForestOthers), 0};
-      forest_seed_ = n;
+    if (forest_.IsDueAt(n) && !only_process_ && n + 1 >= kProcessAlone && history_.standings().plain()) {
+      forest_.Note(n, history_.Select(model::kForestBest, model::kForestOthers));
     }
-    if (by_cost_ && n >= next_cost_) {
-      next_cost_ = n + std::max<uint64_t>(4, n / 25);
-      cost_due_ = LogSeconds();
-      cost_seed_ = n;
-    }
+    if (by_cost_ && cost_.IsDueAt(n)) cost_.Note(n, LogSeconds());
     if (n < next_fit_) return;
     next_fit_ = n + std::max<uint64_t>(1, n / 12);
     fits_due_.push_back({history_.Select(model::kProcessBest, model::kProcessOthers), history_.LogNoisePrior()});
@@ -128,30 +124,11 @@ class AutoSearcher : public Searcher {
   void RunFits() {
     constexpr int kFirstSteps = 30, kSteps = 8;
     for (; !fits_due_.empty(); fits_due_.pop_front()) {
-      std::vector<double> y;
-      const model::FeatureTable table = Learnt(fits_due_.front().trials, &y);
+      const Fit& fit = fits_due_.front();
+      const model::Lesson lesson = model::LessonOf(features_, history_, fit.trials);
       const int steps = std::exchange(fitted_, true) ? kSteps : kFirstSteps;
-      model::FitGp(table, y, fits_due_.front().log_noise_prior, steps, &parameters_);
+      model::FitGp(lesson.points, lesson.scores, fit.log_noise_prior, steps, &parameters_);
     }
-  }
-
-  model::FeatureTable Learnt(const std::vector<Scored>& trials, std::vector<double>* y) const {
-    model::FeatureTable table(features_, trials.size());
-    for (size_t j = 0; j < trials.size(); ++j) {
-      table.Set(j, history_.codes(trials[j].trial));
-      y->push_back(trials[j].score);
-    }
-    return table;
-  }
-  // The forest of the last fit that was due.
-  const model::Forest& ForestNow() {
-    if (!forest_due_.trials.empty()) {
-      std::vector<double> y;
-      const model::FeatureTable table = Learnt(forest_due_.trials, &y);
-      forest_.emplace(table, y, model::Forest::Options(), Rng::ForLabels({context_.seed, forest_seed_, kStreamForest}));
-      forest_due_ = {};
-    }
-    return *forest_;
   }
 
   // Trials with the logarithm of their run time for a score.
@@ -164,16 +141,11 @@ class AutoSearcher : public Searcher {
     return out;
   }
   void SubtractCost(const model::Pool& pool, std::vector<double>* scores) {
-    if (!cost_due_.empty()) {
-      std::vector<double> y;
-      const model::FeatureTable table = Learnt(cost_due_, &y);
-      cost_.emplace(table, y, model::Forest::Options(), Rng::ForLabels({context_.seed, cost_seed_, kStreamCost}));
-      cost_due_.clear();
-    }
-    if (!cost_) return;
+    const model::Forest* cost = cost_.Now(features_, history_);
+    if (cost == nullptr) return;
     const double done = static_cast<double>(history_.results()) / static_cast<double>(std::max<int64_t>(trials_, 1));
     const double weight = trials_ > 0 ? std::max(0.0, 1 - done) : 1;
-    const std::vector<double> log_seconds = pool.Predict(*cost_);
+    const std::vector<double> log_seconds = pool.Predict(*cost);
     for (size_t c = 0; c < scores->size(); ++c) (*scores)[c] -= weight * log_seconds[c];
   }
 
@@ -205,8 +177,10 @@ class AutoSearcher : public Searcher {
 
   std::optional<Suggestion> FromPool(uint32_t trial) {
     model::Pool& pool = PoolNow();
-    const Judge judge = JudgeOf(trial);
-    model::Pool::Judgement judgement = pool.By(judge, judge == Judge::kForest ? &ForestNow() : nullptr);
+    Judge judge = JudgeOf(trial);
+    const model::Forest* forest = judge == Judge::kForest ? forest_.Now(features_, history_) : nullptr;
+    if (judge == Judge::kForest && forest == nullptr) judge = Judge::kGp;
+    model::Pool::Judgement judgement = pool.By(judge, forest);
     if (by_cost_) SubtractCost(pool, &judgement.scores);
     const std::vector<Candidate>& candidates = pool.candidates();
     std::optional<size_t> best;
@@ -228,6 +202,7 @@ class AutoSearcher : public Searcher {
   const tpe::Coding coding_;
   const model::FeatureMap features_;
   const Enumeration points_;
+  FeasibleSobol start_;
   const std::optional<uint64_t> cardinality_;
   const model::PoolContext context_;
   const bool only_process_;
@@ -239,7 +214,6 @@ class AutoSearcher : public Searcher {
   std::unordered_map<uint64_t, uint32_t> pending_points_;  // hash -> how many of them
   const model::EarlierTrials earlier_;
   model::History history_;
-  const bool several_;
   model::GpParameters parameters_;
   bool fitted_ = false;
   uint64_t next_fit_ = 0;
@@ -248,12 +222,7 @@ class AutoSearcher : public Searcher {
     double log_noise_prior = 0;
   };
   std::deque<Fit> fits_due_;
-  Fit forest_due_;  // no trials: none is due
-  uint64_t next_forest_ = 0, forest_seed_ = 0;
-  std::optional<model::Forest> forest_;
-  std::vector<Scored> cost_due_;  // with log seconds for scores; empty: none is due
-  uint64_t next_cost_ = 0, cost_seed_ = 0;
-  std::optional<model::Forest> cost_;
+  model::DueForest forest_, cost_;  // of scores; of the logarithm of run times
   std::optional<model::Pool> pool_;
   uint64_t pool_results_ = 0;
 };

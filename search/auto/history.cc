@@ -33,15 +33,16 @@ void History::HasResult(uint32_t trial) {
   if (sample_.size() > kSampleMax) sample_.erase(std::prev(sample_.end()));
 }
 
-void History::Report(const RungReport& report) {
-  if (goals_.size() > 1 || running_.count(report.trial) == 0) return;
+bool History::Report(const RungReport& report) {
+  if (goals_.size() > 1 || running_.count(report.trial) == 0) return false;
   standings_.Reach(report.trial, report.rung, Loss(report.value));
   HasResult(report.trial);
+  return true;
 }
 
-void History::Observe(const Observation& observation) {
+bool History::Observe(const Observation& observation) {
   const uint32_t trial = observation.trial;
-  if (running_.erase(trial) == 0) return;
+  if (running_.erase(trial) == 0) return false;
   records_.at(trial).seconds = static_cast<float>(observation.seconds);
   const double loss = Loss(observation.value);
   if (observation.outcome == Outcome::kFailed) {
@@ -56,6 +57,7 @@ void History::Observe(const Observation& observation) {
     standings_.Complete(trial, loss);
   }
   HasResult(trial);
+  return true;
 }
 
 void History::ObserveSeveral(const Observation& observation) {

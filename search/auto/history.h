@@ -28,8 +28,9 @@ class History {
       : seed_(seed), goals_(std::move(goals)), earlier_(earlier) {}
 
   void Add(uint32_t trial, std::vector<float> codes);
-  void Report(const RungReport& report);
-  void Observe(const Observation& observation);
+  // Whether it is a result: the trial is known and runs, and with several objectives it has ended.
+  bool Report(const RungReport& report);
+  bool Observe(const Observation& observation);
   void Forget(uint32_t trial);
 
   // Grows with every result. The models are functions of the history at some number of results.

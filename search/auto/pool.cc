@@ -28,12 +28,6 @@ double LogExpectedImprovement(double mean, double deviation, double best) {
   return PortableLog(deviation) + PortableLog(std::max(z * NormalCdf(z) + PortableExp(log_density), 1e-300));
 }
 
-std::vector<double> ScoresOf(const std::vector<Scored>& trials) {
-  std::vector<double> y;
-  for (const Scored& s : trials) y.push_back(s.score);
-  return y;
-}
-
 }  // namespace
 
 Pool::Pool(const PoolContext& context, const History& history, const GpParameters& parameters,
@@ -41,8 +35,9 @@ Pool::Pool(const PoolContext& context, const History& history, const GpParameter
     : context_(context),
       history_(history),
       source_(context.space, context.coding),
-      learnt_(history.Select(kProcessBest, kProcessOthers)),
-      gp_(TableOf(learnt_), ScoresOf(learnt_), parameters) {
+      learnt_(LessonOf(context.features, history, history.Select(kProcessBest, kProcessOthers))),
+      best_score_(*std::min_element(learnt_.scores.begin(), learnt_.scores.end())),
+      gp_(learnt_.points, learnt_.scores, parameters) {
   const auto count = static_cast<double>(history.good());
   good_trials_ = std::min<size_t>(static_cast<size_t>(std::ceil(0.15 * count)), kDensityBest);
   // Weighted by how much better they are than the best one outside.
@@ -64,12 +59,6 @@ Pool::Pool(const PoolContext& context, const History& history, const GpParameter
   for (int round = 0; round < kRounds && !candidates_.empty(); ++round) {
     Draw({0, 0, kPerRound}, Favourites(), skip, &rng);
   }
-}
-
-FeatureTable Pool::TableOf(const std::vector<Scored>& trials) const {
-  FeatureTable table(context_.features, trials.size());
-  for (size_t j = 0; j < trials.size(); ++j) table.Set(j, history_.codes(trials[j].trial));
-  return table;
 }
 
 void Pool::Draw(const CandidateMix& mix, const std::vector<std::vector<float>>& parents,
@@ -115,7 +104,9 @@ void Pool::TakeInPending() {
     gp_.ForgetPending();
     for (Batch& batch : batches_) batch.view.emplace(gp_, batch.table);
   }
-  for (size_t p = pending_.size(); p < wanted.size(); ++p) gp_.AddPending(TableOf({{wanted[p], 0}}));
+  for (size_t p = pending_.size(); p < wanted.size(); ++p) {
+    gp_.AddPending(LessonOf(context_.features, history_, {{wanted[p], 0}}).points);
+  }
   pending_ = std::move(wanted);
   for (Batch& batch : batches_) batch.view->Update();
 }
@@ -126,7 +117,7 @@ Pool::Judgement Pool::ByProcess() const {
     for (size_t c = 0; c < batch.table.points(); ++c) {
       out.means.push_back(batch.view->Mean(c));
       out.scores.push_back(
-          LogExpectedImprovement(batch.view->Mean(c), batch.view->Deviation(c), learnt_.front().score));
+          LogExpectedImprovement(batch.view->Mean(c), batch.view->Deviation(c), best_score_));
     }
   }
   return out;
@@ -138,7 +129,7 @@ Pool::Judgement Pool::ByForest(const Forest& forest) const {
     for (size_t c = 0; c < batch.table.points(); ++c) {
       const Forest::Prediction p = forest.Predict(batch.table, c);
       out.means.push_back(p.mean);
-      out.scores.push_back(LogExpectedImprovement(p.mean, std::sqrt(p.variance + 1e-6), learnt_.front().score));
+      out.scores.push_back(LogExpectedImprovement(p.mean, std::sqrt(p.variance + 1e-6), best_score_));
     }
   }
   return out;

@@ -11,6 +11,7 @@
 
 #include "search/auto/candidates.h"
 #include "search/auto/history.h"
+#include "search/auto/lesson.h"
 #include "search/model/forest.h"
 #include "search/model/gp.h"
 
@@ -56,7 +57,6 @@ class Pool {
   void Draw(const CandidateMix& mix, const std::vector<std::vector<float>>& parents,
             const std::function<bool(uint64_t hash)>& skip, Rng* rng);
   std::vector<std::vector<float>> Favourites();
-  FeatureTable TableOf(const std::vector<Scored>& trials) const;
   void TakeInPending();
   Judgement ByProcess() const;
   Judgement ByForest(const Forest& forest) const;
@@ -65,7 +65,8 @@ class Pool {
   const PoolContext context_;
   const History& history_;
   const CandidateSource source_;
-  const std::vector<Scored> learnt_;  // by the process
+  const Lesson learnt_;     // by the process
+  const double best_score_;  // there
   Gp gp_;
   size_t good_trials_ = 0;
   std::optional<tpe::Parzen> good_;   // density of the best trials

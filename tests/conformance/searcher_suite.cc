@@ -24,9 +24,8 @@ using testing_spaces::Choice;
 using testing_spaces::Constant;
 using testing_spaces::Make;
 using testing_spaces::Range;
+using testing_spaces::Text;
 using testing_spaces::When;
-
-Value Text(const char* text) { return Value(std::string(text)); }
 
 // A searcher type, with the options that change what it promises.
 struct Subject {
@@ -85,23 +84,7 @@ class SearcherSuite : public ::testing::TestWithParam<Subject> {
   // Every kind of parameter that the type takes, nested conditions included.
   Space Mixed() const {
     if (numeric_only()) return Numeric();
-    std::vector<Parameter> p = {
-        Choice("optimizer", {Text("sgd"), Text("adam"), Text("none")}),
-        Choice("nesterov", {Value(true), Value(false)}, {When("optimizer", {Text("sgd")})}),
-        Range("momentum", Distribution::kQUniform, 0, 0.9, 0.1, {When("nesterov", {Value(true)})}),
-        Range("layers", Distribution::kRandInt, 1, 5),
-        Range("width", Distribution::kQLogRandInt, 8, 256, 8,
-              {When("layers", {Value(int64_t{2})}, Condition::Op::kGreater)}),
-        Constant("data", Text("digits")),
-        Range("batch", Distribution::kLogRandInt, 16, 512)};
-    if (!finite_only()) {
-      p.push_back(Range("rate", Distribution::kLogUniform, 1e-5, 1, 0,
-                        {When("optimizer", {Text("none")}, Condition::Op::kNotIn)}));
-      p.push_back(Range("dropout", Distribution::kUniform, 0, 0.5));
-      p.push_back(testing_spaces::Normal("shift", 0, 1));
-      p.push_back(testing_spaces::Normal("steps", 5, 2, 1));
-    }
-    return Make(std::move(p));
+    return Make(testing_spaces::MixedParameters(finite_only()));
   }
 };
 

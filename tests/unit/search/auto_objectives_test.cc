@@ -8,21 +8,16 @@
 
 #include "search/pareto/pareto.h"
 #include "search/searcher.h"
+#include "tests/unit/search/searchers.h"
 #include "tests/unit/search/spaces.h"
 
 namespace tunesmith {
 namespace {
 
+using testing_searchers::Create;
 using testing_spaces::Choice;
 using testing_spaces::Make;
 using testing_spaces::Range;
-
-std::unique_ptr<Searcher> Create(const SearcherOptions& options, const Space& space) {
-  Problems problems;
-  auto searcher = MakeSearcher(options, space, &problems);
-  for (const Problem& p : problems) ADD_FAILURE() << p.field << ": " << p.message;
-  return searcher;
-}
 
 Space Cube(int dims) {
   std::vector<Parameter> p;
@@ -42,7 +37,7 @@ std::vector<double> Zdt1(const Point& x) {
 double VolumeAfter(const std::string& type, uint64_t seed, uint32_t trials, bool negated) {
   const Space space = Cube(5);
   SearcherOptions options{.type = type, .goals = {Goal::kMin, negated ? Goal::kMax : Goal::kMin}, .seed = seed};
-  const auto searcher = Create(options, space);
+  const auto searcher = Create(space, options);
   std::vector<double> losses;
   for (uint32_t n = 0; n < trials; ++n) {
     const Point point = searcher->Suggest(n).point;
@@ -69,7 +64,7 @@ TEST(SeveralObjectives, TheFrontIsFoundSoonerThanByChance) {
 TEST(SeveralObjectives, ThousandsOfTrialsAreRankedOnABoundedNumber) {
   const Space space = Cube(3);
   SearcherOptions options{.type = "auto", .goals = {Goal::kMin, Goal::kMin}, .seed = 3};
-  const auto searcher = Create(options, space);
+  const auto searcher = Create(space, options);
   Rng rng(1);
   for (uint32_t n = 0; n < 2000; ++n) {
     const Point point = space.Sample(&rng);
@@ -107,13 +102,13 @@ TEST(EarlierTrials, GiveAGoodStartWhateverTheirScale) {
   const Space space = Cube(4);
   for (uint64_t seed = 1; seed <= 5; ++seed) {
     SearcherOptions options{.type = "auto", .seed = seed};
-    const double cold = BestOf(Create(options, space).get(), 5);
+    const double cold = BestOf(Create(space, options).get(), 5);
     Rng rng(seed);
     for (int n = 0; n < 60; ++n) {
       const Point point = space.Sample(&rng);
       options.earlier.push_back({point, Bowl(point, 1e6) + 5});
     }
-    const double warm = BestOf(Create(options, space).get(), 5);
+    const double warm = BestOf(Create(space, options).get(), 5);
     EXPECT_LT(warm, cold) << seed;
     EXPECT_LT(warm, 0.05) << seed;
   }
@@ -133,7 +128,7 @@ TEST(EarlierTrials, MayLackParametersOrBeUseless) {
     options.earlier.push_back({point, n % 5 == 0 ? std::nan("") : ValueNumber(point[0])});
   }
   options.earlier.push_back({{}, 1});  // of another space
-  const auto searcher = Create(options, space);
+  const auto searcher = Create(space, options);
   for (uint32_t n = 0; n < 60; ++n) {
     const Suggestion s = searcher->Suggest(n);
     std::string why;
@@ -150,7 +145,7 @@ TEST(Cost, PointsThatTakeLongAreAskedForLessWhenTheyAreNotBetter) {
   const Space space = Make(std::move(parameters));
   const auto seconds = [&](const std::string& cost, uint64_t seed) {
     SearcherOptions options{.type = "auto", .seed = seed, .options = {{"cost", Value(cost)}}};
-    const auto searcher = Create(options, space);
+    const auto searcher = Create(space, options);
     double total = 0;
     for (uint32_t n = 0; n < 60; ++n) {
       const Point point = searcher->Suggest(n).point;

@@ -11,11 +11,15 @@
 #include <utility>
 #include <vector>
 
+#include "tests/unit/search/searchers.h"
 #include "tests/unit/search/spaces.h"
 
 namespace tunesmith {
 namespace {
 
+using testing_searchers::Create;
+using testing_searchers::ExpectValidSuggestions;
+using testing_searchers::Refusal;
 using testing_spaces::Choice;
 using testing_spaces::Constant;
 using testing_spaces::Grid;
@@ -31,20 +35,6 @@ SearcherOptions Cmaes(uint64_t seed = 1, std::vector<std::pair<std::string, Valu
   result.seed = seed;
   result.options = std::move(options);
   return result;
-}
-
-std::unique_ptr<Searcher> Create(const Space& space, const SearcherOptions& options) {
-  Problems problems;
-  auto searcher = MakeSearcher(options, space, &problems);
-  for (const Problem& p : problems) ADD_FAILURE() << p.field << ": " << p.message;
-  return searcher;
-}
-
-Problem Refusal(const SearcherOptions& options, const Space& space) {
-  Problems problems;
-  EXPECT_EQ(MakeSearcher(options, space, &problems), nullptr);
-  EXPECT_EQ(problems.size(), 1u);
-  return problems.empty() ? Problem() : problems[0];
 }
 
 Space Cube(int dims) {
@@ -303,14 +293,7 @@ TEST(CmaesSearcherTest, ExtremeButSoundSpacesStayInBounds) {
     const auto searcher = MakeSearcher(Cmaes(seed), *space, &problems);
     if (searcher == nullptr) continue;
     ++sound;
-    for (uint32_t n = 0; n < 30; ++n) {
-      const Suggestion s = searcher->Suggest(n);
-      if (s.exhausted) break;
-      std::string why;
-      ASSERT_TRUE(space->Contains(s.point, &why)) << seed << " " << why;
-      searcher->Add(n, s.point);
-      searcher->Observe({.trial = n, .value = static_cast<double>((n * 7) % 11), .step = 1});
-    }
+    ExpectValidSuggestions(searcher.get(), *space, 30, seed);
   }
   EXPECT_GT(sound, 100);
 }

@@ -17,9 +17,9 @@ using testing_spaces::Choice;
 using testing_spaces::Constant;
 using testing_spaces::Make;
 using testing_spaces::Range;
+using testing_spaces::Text;
 using testing_spaces::When;
 
-Value Text(const char* text) { return Value(std::string(text)); }
 Value Int(int64_t x) { return Value(x); }
 
 Space Example() {

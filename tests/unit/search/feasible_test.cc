@@ -16,9 +16,9 @@ namespace {
 using testing_spaces::Choice;
 using testing_spaces::Make;
 using testing_spaces::Range;
+using testing_spaces::Text;
 using testing_spaces::When;
 
-Value Text(const char* text) { return Value(std::string(text)); }
 Parameter Int(const char* name, double lo, double hi) {
   return Range(name, Distribution::kRandInt, lo, hi);
 }

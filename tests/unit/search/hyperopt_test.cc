@@ -12,11 +12,15 @@
 #include <vector>
 
 #include "search/hyperopt/parzen.h"
+#include "tests/unit/search/searchers.h"
 #include "tests/unit/search/spaces.h"
 
 namespace tunesmith {
 namespace {
 
+using testing_searchers::Create;
+using testing_searchers::ExpectValidSuggestions;
+using testing_searchers::Refusal;
 using testing_spaces::Choice;
 using testing_spaces::Grid;
 using testing_spaces::Make;
@@ -174,20 +178,6 @@ SearcherOptions Options(uint64_t seed = 1, std::vector<std::pair<std::string, Va
   options.options = {{"compat", Value(std::string("hyperopt"))}};
   for (auto& option : more) options.options.push_back(std::move(option));
   return options;
-}
-
-std::unique_ptr<Searcher> Create(const Space& space, const SearcherOptions& options) {
-  Problems problems;
-  auto searcher = MakeSearcher(options, space, &problems);
-  for (const Problem& p : problems) ADD_FAILURE() << p.field << ": " << p.message;
-  return searcher;
-}
-
-Problem Refusal(const SearcherOptions& options, const Space& space) {
-  Problems problems;
-  EXPECT_EQ(MakeSearcher(options, space, &problems), nullptr);
-  EXPECT_EQ(problems.size(), 1u);
-  return problems.empty() ? Problem() : problems[0];
 }
 
 TEST(HyperoptSearcherTest, OptionsAreChecked) {
@@ -392,14 +382,7 @@ TEST(HyperoptSearcherTest, ExtremeButSoundSpacesStayInBounds) {
     const auto searcher = MakeSearcher(Options(seed, {{"startup_trials", Value(int64_t{4})}}), *space, &problems);
     if (searcher == nullptr) continue;
     ++sound;
-    for (uint32_t n = 0; n < 18; ++n) {
-      const Suggestion s = searcher->Suggest(n);
-      if (s.exhausted) break;
-      std::string why;
-      ASSERT_TRUE(space->Contains(s.point, &why)) << seed << " " << why;
-      searcher->Add(n, s.point);
-      searcher->Observe({.trial = n, .value = static_cast<double>((n * 7) % 11), .step = 1});
-    }
+    ExpectValidSuggestions(searcher.get(), *space, 18, seed);
   }
   EXPECT_GT(sound, 100);
 }

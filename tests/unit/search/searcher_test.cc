@@ -7,18 +7,20 @@
 #include <limits>
 #include <set>
 
+#include "tests/unit/search/searchers.h"
 #include "tests/unit/search/spaces.h"
 
 namespace tunesmith {
 namespace {
 
+using testing_searchers::ExpectValidSuggestions;
+using testing_searchers::Refusal;
 using testing_spaces::Choice;
 using testing_spaces::Grid;
 using testing_spaces::Make;
 using testing_spaces::Range;
+using testing_spaces::Text;
 using testing_spaces::When;
-
-Value Text(const char* text) { return Value(std::string(text)); }
 
 std::unique_ptr<Searcher> Create(const std::string& type, const Space& space, uint64_t seed = 1,
                                  Goal goal = Goal::kMin) {
@@ -30,13 +32,6 @@ std::unique_ptr<Searcher> Create(const std::string& type, const Space& space, ui
   auto searcher = MakeSearcher(options, space, &problems);
   EXPECT_TRUE(problems.empty());
   return searcher;
-}
-
-Problem Refusal(const SearcherOptions& options, const Space& space) {
-  Problems problems;
-  EXPECT_EQ(MakeSearcher(options, space, &problems), nullptr);
-  EXPECT_EQ(problems.size(), 1u);
-  return problems.empty() ? Problem() : problems[0];
 }
 
 TEST(RegistryTest, AMisspeltTypeIsToldWithASuggestion) {
@@ -398,14 +393,7 @@ TEST(TpeSearcherTest, ExtremeButSoundSpacesStayInBounds) {
     if (!space || space->size() == 0) continue;
     ++sound;
     const auto searcher = Create("tpe", *space, seed);
-    for (uint32_t n = 0; n < 18; ++n) {
-      const Suggestion s = searcher->Suggest(n);
-      if (s.exhausted) break;
-      std::string why;
-      ASSERT_TRUE(space->Contains(s.point, &why)) << seed << " " << why;
-      searcher->Add(n, s.point);
-      searcher->Observe({.trial = n, .value = static_cast<double>((n * 7) % 11), .step = 1});
-    }
+    ExpectValidSuggestions(searcher.get(), *space, 18, seed);
   }
   EXPECT_GT(sound, 100);
 }

@@ -14,6 +14,8 @@
 
 namespace tunesmith::testing_spaces {
 
+inline Value Text(const char* text) { return Value(std::string(text)); }
+
 inline Condition When(std::string on, std::vector<Value> values,
                       Condition::Op op = Condition::Op::kIn) {
   Condition c;
@@ -94,6 +96,26 @@ inline Space Make(std::vector<Parameter> parameters, const std::vector<std::stri
   for (const Problem& p : problems)
     ADD_FAILURE() << p.field << ": " << p.message << " (" << p.hint << ")";
   return space ? std::move(*space) : Space();
+}
+
+// Every kind of parameter, nested conditions included. `finite`: only those that take finitely many values.
+inline std::vector<Parameter> MixedParameters(bool finite = false) {
+  std::vector<Parameter> p = {
+      Choice("optimizer", {Text("sgd"), Text("adam"), Text("none")}),
+      Choice("nesterov", {Value(true), Value(false)}, {When("optimizer", {Text("sgd")})}),
+      Range("momentum", Distribution::kQUniform, 0, 0.9, 0.1, {When("nesterov", {Value(true)})}),
+      Range("layers", Distribution::kRandInt, 1, 5),
+      Range("width", Distribution::kQLogRandInt, 8, 256, 8,
+            {When("layers", {Value(int64_t{2})}, Condition::Op::kGreater)}),
+      Constant("data", Text("digits")),
+      Range("batch", Distribution::kLogRandInt, 16, 512)};
+  if (finite) return p;
+  p.push_back(Range("rate", Distribution::kLogUniform, 1e-5, 1, 0,
+                    {When("optimizer", {Text("none")}, Condition::Op::kNotIn)}));
+  p.push_back(Range("dropout", Distribution::kUniform, 0, 0.5));
+  p.push_back(Normal("shift", 0, 1));
+  p.push_back(Normal("steps", 5, 2, 1));
+  return p;
 }
 
 }  // namespace tunesmith::testing_spaces

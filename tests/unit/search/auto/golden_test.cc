@@ -17,30 +17,7 @@
 namespace tunesmith {
 namespace {
 
-using testing_spaces::Choice;
-using testing_spaces::Constant;
-using testing_spaces::Make;
-using testing_spaces::Normal;
-using testing_spaces::Range;
-using testing_spaces::When;
-
-Value Text(const char* text) { return Value(std::string(text)); }
-
-// Every kind of parameter, nested conditions included.
-Space Mixed() {
-  return Make(
-      {Choice("optimizer", {Text("sgd"), Text("adam"), Text("none")}),
-       Choice("nesterov", {Value(true), Value(false)}, {When("optimizer", {Text("sgd")})}),
-       Range("momentum", Distribution::kQUniform, 0, 0.9, 0.1, {When("nesterov", {Value(true)})}),
-       Range("layers", Distribution::kRandInt, 1, 5),
-       Range("width", Distribution::kQLogRandInt, 8, 256, 8,
-             {When("layers", {Value(int64_t{2})}, Condition::Op::kGreater)}),
-       Constant("data", Text("digits")), Range("batch", Distribution::kLogRandInt, 16, 512),
-       Range("rate", Distribution::kLogUniform, 1e-5, 1, 0,
-             {When("optimizer", {Text("none")}, Condition::Op::kNotIn)}),
-       Range("dropout", Distribution::kUniform, 0, 0.5), Normal("shift", 0, 1),
-       Normal("steps", 5, 2, 1)});
-}
+Space Mixed() { return testing_spaces::Make(testing_spaces::MixedParameters()); }
 
 // In operations that every machine rounds alike: no sum of a product, which some fuse.
 double Loss(const Point& point) {

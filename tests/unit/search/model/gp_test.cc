@@ -20,11 +20,10 @@ using testing_spaces::Choice;
 using testing_spaces::Constant;
 using testing_spaces::Make;
 using testing_spaces::Range;
+using testing_spaces::Text;
 using testing_spaces::When;
 using Real = long double;
 using Matrix = std::vector<std::vector<Real>>;
-
-Value Text(const char* text) { return Value(std::string(text)); }
 
 // Every kind of feature: 0 x uniform, 1 rate logarithmic, 2 kind categorical, 3 layers lattice, 4 y
 // only with kind a, 5 extra (categorical) only with kind b, and a constant, which is none.

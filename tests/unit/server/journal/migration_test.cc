@@ -16,7 +16,7 @@
 namespace tunesmith {
 namespace {
 
-// The statements of schema 1, as the first release ran them.
+// The statements of schema 1. A copy on purpose: it must not change with today's.
 constexpr const char* kSchema1 = R"sql(
 CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 
