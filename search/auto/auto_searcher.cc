@@ -168,11 +168,10 @@ class AutoSearcher : public Searcher {
   }
 
   Judge JudgeOf(uint32_t trial) const {
-    // With few results no other does as well, and where trials are stopped at rungs the others propose points that
+    // With few results the forest does not do as well, and where trials are stopped at rungs it proposes points that
     // pass the first rungs and no more.
     if (only_process_ || history_.results() < kProcessAlone || !history_.standings().plain()) return Judge::kGp;
-    constexpr Judge kTurns[] = {Judge::kGp, Judge::kForest, Judge::kGp, Judge::kTpe};
-    return kTurns[trial % std::size(kTurns)];
+    return trial % 2 == 0 ? Judge::kGp : Judge::kForest;
   }
 
   std::optional<Suggestion> FromPool(uint32_t trial) {

@@ -1,4 +1,4 @@
-// The default searcher: candidates from several sources, judged by several models in turn.
+// The default searcher: candidates from several sources, judged by two models in turn.
 #pragma once
 
 #include <memory>
@@ -15,10 +15,9 @@ namespace tunesmith {
 // - With every result a pool of candidates (default 112) is drawn: from the density of the best trials (the Parzen
 //   estimator of tpe), from the prior, and by mutation of the best trials. Points that the sweep has used are left out.
 // - A judge orders the pool and its best point is proposed; what is then running is counted in at once, and the next
-//   best is taken. `gp`: expected improvement under a Gaussian process on at most 64 trials (the best half and a sample
+//   best is taken. `gp`: expected improvement under a Gaussian process on at most 64 trials (the best 48 and a sample
 //   of the others), pending trials believed to turn out as predicted. `auto` begins with it and then takes turns with
-//   expected improvement under a forest of extra-trees and with the density ratio of tpe, which find what a smooth
-//   model overlooks.
+//   expected improvement under a forest of extra-trees, which finds what a smooth model overlooks.
 // - With `cost: seconds` a point's score is improvement for the time that it takes: the logarithm of the run time, as a
 //   second forest predicts it, is subtracted, with a weight that falls from 1 to 0 over the sweep ("cost cooling", Lee
 //   et al. 2020, arXiv 2003.10870). Default: `none`.

@@ -10,11 +10,11 @@ namespace tunesmith::model {
 
 namespace {
 
-constexpr size_t kDensityBest = 25, kDensityOthers = 64;
+constexpr size_t kDensityBest = 25;
 constexpr size_t kPendingMax = 64;  // counted in; further ones are only not proposed again
 constexpr size_t kParents = 5;
-constexpr int kRounds = 3;
-constexpr size_t kPerRound = 24;
+constexpr int kRounds = 6;
+constexpr size_t kPerRound = 12;
 
 // Logarithm of the expected improvement below `best`: of deviation x (z Phi(z) + phi(z)).
 double LogExpectedImprovement(double mean, double deviation, double best) {
@@ -39,12 +39,12 @@ Pool::Pool(const PoolContext& context, const History& history, const GpParameter
       best_score_(*std::min_element(learnt_.scores.begin(), learnt_.scores.end())),
       gp_(learnt_.points, learnt_.scores, parameters) {
   const auto count = static_cast<double>(history.good());
-  good_trials_ = std::min<size_t>(static_cast<size_t>(std::ceil(0.15 * count)), kDensityBest);
+  const size_t good_trials = std::min<size_t>(static_cast<size_t>(std::ceil(0.15 * count)), kDensityBest);
   // Weighted by how much better they are than the best one outside.
-  const std::vector<Scored> best = history.Select(good_trials_ + 1, 0);
+  const std::vector<Scored> best = history.Select(good_trials + 1, 0);
   std::vector<tpe::Kernel> kernels;
   double sum = 0;
-  for (size_t j = 0; j < std::min(good_trials_, best.size()); ++j) {
+  for (size_t j = 0; j < std::min(good_trials, best.size()); ++j) {
     const double weight = std::max(1e-12, best.back().score - best[j].score);
     kernels.push_back({history.codes(best[j].trial).data(), weight});
     sum += weight;
@@ -72,7 +72,7 @@ void Pool::Draw(const CandidateMix& mix, const std::vector<std::vector<float>>& 
 }
 
 std::vector<std::vector<float>> Pool::Favourites() {
-  const std::vector<double> scores = ByProcess().scores;
+  const std::vector<double>& scores = Improvements();
   std::vector<size_t> order(scores.size());
   for (size_t c = 0; c < order.size(); ++c) order[c] = c;
   const size_t top = std::min(kParents, order.size());
@@ -88,7 +88,6 @@ std::vector<std::vector<float>> Pool::Favourites() {
 
 Pool::Judgement Pool::By(Origin::Judge judge, const Forest* forest) {
   if (judge == Origin::Judge::kForest) return ByForest(*forest);
-  if (judge == Origin::Judge::kTpe) return ByDensity();
   TakeInPending();
   return ByProcess();
 }
@@ -99,6 +98,7 @@ void Pool::TakeInPending() {
   std::vector<uint32_t> wanted(now.begin(), now.end());
   if (wanted.size() > kPendingMax) wanted.resize(kPendingMax);
   const bool grown = wanted.size() >= pending_.size() && std::equal(pending_.begin(), pending_.end(), wanted.begin());
+  if (wanted != pending_) improvements_.clear();
   if (!grown) {
     pending_.clear();
     gp_.ForgetPending();
@@ -111,14 +111,22 @@ void Pool::TakeInPending() {
   for (Batch& batch : batches_) batch.view->Update();
 }
 
-Pool::Judgement Pool::ByProcess() const {
-  Judgement out;
+const std::vector<double>& Pool::Improvements() {
+  size_t begin = 0;
   for (const Batch& batch : batches_) {
-    for (size_t c = 0; c < batch.table.points(); ++c) {
-      out.means.push_back(batch.view->Mean(c));
-      out.scores.push_back(
-          LogExpectedImprovement(batch.view->Mean(c), batch.view->Deviation(c), best_score_));
+    for (size_t c = improvements_.size() - begin; c < batch.table.points(); ++c) {
+      improvements_.push_back(LogExpectedImprovement(batch.view->Mean(c), batch.view->Deviation(c), best_score_));
     }
+    begin += batch.table.points();
+  }
+  return improvements_;
+}
+
+Pool::Judgement Pool::ByProcess() {
+  Judgement out;
+  out.scores = Improvements();
+  for (const Batch& batch : batches_) {
+    for (size_t c = 0; c < batch.table.points(); ++c) out.means.push_back(batch.view->Mean(c));
   }
   return out;
 }
@@ -140,28 +148,6 @@ std::vector<double> Pool::Predict(const Forest& forest) const {
   for (const Batch& batch : batches_) {
     for (size_t c = 0; c < batch.table.points(); ++c) out.push_back(forest.Predict(batch.table, c).mean);
   }
-  return out;
-}
-
-Pool::Judgement Pool::ByDensity() const {
-  const std::vector<Scored> all = history_.Select(good_trials_, kDensityOthers);
-  std::vector<tpe::Kernel> others;
-  for (size_t j = std::min(good_trials_, all.size()); j < all.size(); ++j) {
-    others.push_back({history_.codes(all[j].trial).data(), 1});
-  }
-  size_t counted = 0;
-  for (const uint32_t pending : history_.pending()) {
-    if (counted++ == kPendingMax) break;
-    others.push_back({history_.codes(pending).data(), 1});
-  }
-  const tpe::Parzen rest(context_.coding, others, 1);
-  std::vector<tpe::Codes> codes;
-  for (const Candidate& c : candidates_) codes.push_back(c.codes);
-  std::vector<double> good, bad;
-  good_->LogDensity(codes, &good);
-  rest.LogDensity(codes, &bad);
-  Judgement out;
-  for (size_t c = 0; c < codes.size(); ++c) out.scores.push_back(good[c] - bad[c]);
   return out;
 }
 

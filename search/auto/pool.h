@@ -27,7 +27,7 @@ struct PoolContext {
 };
 
 // Drawn once for a state of the results: from the density of the best trials, from the prior, by mutation of the best
-// trials, and then around those of them that the Gaussian process likes best, in three rounds. Which trials are pending
+// trials, and then around those of them that the Gaussian process likes best, in six rounds. Which trials are pending
 // does not change it, only its judgement. Not thread-safe.
 class Pool {
  public:
@@ -58,9 +58,10 @@ class Pool {
             const std::function<bool(uint64_t hash)>& skip, Rng* rng);
   std::vector<std::vector<float>> Favourites();
   void TakeInPending();
-  Judgement ByProcess() const;
+  // Logarithms of what the process expects each candidate to improve by.
+  const std::vector<double>& Improvements();
+  Judgement ByProcess();
   Judgement ByForest(const Forest& forest) const;
-  Judgement ByDensity() const;
 
   const PoolContext context_;
   const History& history_;
@@ -68,16 +69,16 @@ class Pool {
   const Lesson learnt_;     // by the process
   const double best_score_;  // there
   Gp gp_;
-  size_t good_trials_ = 0;
   std::optional<tpe::Parzen> good_;   // density of the best trials
   std::unordered_set<uint64_t> taken_;
   std::vector<Candidate> candidates_;
   std::deque<Batch> batches_;         // never moved: views refer to tables
+  std::vector<double> improvements_;  // as far as asked for
   std::vector<uint32_t> pending_;     // what the process has been told of
 };
 
 // Trials that the models learn from: the best, and a sample of the rest.
-constexpr size_t kProcessBest = 32, kProcessOthers = 32;
+constexpr size_t kProcessBest = 48, kProcessOthers = 16;
 constexpr size_t kForestBest = 100, kForestOthers = 100;
 
 }  // namespace tunesmith::model

@@ -40,8 +40,9 @@ class Forest {
   };
   static constexpr uint32_t kLeaf = UINT32_MAX;
   static bool GoesLeft(const Node& node, double value);
+  // `scratch`: room for two values of each point from begin to end.
   uint32_t Grow(const FeatureTable& points, const std::vector<double>& y, uint32_t* begin, uint32_t* end, int depth,
-                Rng* rng);
+                double* scratch, Rng* rng);
 
   Options options_;
   std::vector<Node> nodes_;

@@ -10,14 +10,6 @@ namespace tunesmith::model {
 
 namespace {
 
-// Also compiled for wider registers, and chosen when the program starts. Every element is computed by itself and
-// nothing is fused, so the results are the same.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
-#define TS_WIDE __attribute__((target_clones("avx2", "default")))
-#else
-#define TS_WIDE
-#endif
-
 constexpr double kSqrt5 = 2.23606797749978969641;
 constexpr double kApart = 0.75;  // squared: of an inactive value from the middle of the active ones
 constexpr double kLogNoiseMin = -11.5, kLogNoiseMax = 1.0;
@@ -25,9 +17,14 @@ constexpr double kLogScaleMin = -8.0, kLogScaleMax = 8.0;
 constexpr double kLogAmplitudeMin = -3.0, kLogAmplitudeMax = 3.0;
 constexpr double kLogScaleVariance = 1.5 * 1.5, kLogNoiseVariance = 1.5 * 1.5, kLogAmplitudeVariance = 1.0;
 
+std::vector<double> Exp(std::vector<double> x) {
+  for (double& value : x) value = PortableExp(value);
+  return x;
+}
+
 // out[j] += scale * squared distance of `x` to each of the n values.
-TS_WIDE void AddSquaredDistances(const FeatureMap::Feature& feature, double x, const double* values, size_t n,
-                                 double scale, double* out) {
+void AddSquaredDistances(const FeatureMap::Feature& feature, double x, const double* values, size_t n, double scale,
+                         double* out) {
   if (feature.categorical) {
     // Inactive ones are NaN, which differs from everything; both inactive are alike.
     if (std::isnan(x)) {
@@ -56,7 +53,7 @@ TS_WIDE void AddSquaredDistances(const FeatureMap::Feature& feature, double x, c
 }
 
 // Squared distances r^2 to covariances of unit amplitude, in place.
-TS_WIDE void Matern(double* r2, size_t n) {
+void Matern(double* r2, size_t n) {
   for (size_t j = 0; j < n; ++j) {
     const double a = kSqrt5 * std::sqrt(r2[j]);
     r2[j] = (1 + a + a * a * (1.0 / 3)) * PortableExp(-a);
@@ -65,7 +62,7 @@ TS_WIDE void Matern(double* r2, size_t n) {
 
 // Replaces the upper triangle of a positive definite n x n matrix by U with A = U^T U. Row operations only: they
 // vectorise without changing the order of any sum. A pivot that rounding has made non-positive becomes tiny.
-TS_WIDE void Factorise(size_t n, double* a) {
+void Factorise(size_t n, double* a) {
   for (size_t k = 0; k < n; ++k) {
     double* row = a + k * n;
     const double pivot = std::sqrt(std::max(row[k], 1e-12));
@@ -81,7 +78,7 @@ TS_WIDE void Factorise(size_t n, double* a) {
 }
 
 // b := U^-T b for `columns` right-hand sides (rows of b are contiguous).
-TS_WIDE void SolveTransposed(size_t n, const double* u, size_t columns, double* b) {
+void SolveTransposed(size_t n, const double* u, size_t columns, double* b) {
   for (size_t k = 0; k < n; ++k) {
     double* row = b + k * columns;
     const double inverse = 1 / u[k * n + k];
@@ -247,29 +244,36 @@ void FitGp(const FeatureTable& points, const std::vector<double>& y, double log_
 
 Gp::Gp(FeatureTable points, const std::vector<double>& y, const GpParameters& parameters)
     : points_(std::move(points)),
-      parameters_(parameters),
+      scales_(Exp(parameters.log_scale)),
       amplitude_(PortableExp(parameters.log_amplitude)),
       noise_(PortableExp(parameters.log_noise)),
       n_(y.size()),
-      factor_(Covariances(points_, points_)),
+      factor_(n_ * n_),
       whitened_y_(y) {
-  for (size_t i = 0; i < n_; ++i) factor_[i * n_ + i] = amplitude_ + noise_;
+  for (size_t i = 0; i < n_; ++i) {
+    Covary(points_, i, points_, i + 1, factor_.data() + i * n_ + i + 1);
+    factor_[i * n_ + i] = amplitude_ + noise_;
+  }
   Factorise(n_, factor_.data());
   SolveTransposed(n_, factor_.data(), 1, whitened_y_.data());
+}
+
+void Gp::Covary(const FeatureTable& points, size_t point, const FeatureTable& others, size_t begin,
+                double* out) const {
+  const size_t columns = others.points() - begin;
+  std::fill(out, out + columns, 0.0);
+  for (size_t f = 0; f < points.map().size(); ++f) {
+    AddSquaredDistances(points.map().features[f], points.value(f)[point], others.value(f) + begin, columns, scales_[f],
+                        out);
+  }
+  Matern(out, columns);
+  for (size_t c = 0; c < columns; ++c) out[c] *= amplitude_;
 }
 
 std::vector<double> Gp::Covariances(const FeatureTable& points, const FeatureTable& others) const {
   const size_t columns = others.points();
   std::vector<double> out(points.points() * columns);
-  for (size_t f = 0; f < points.map().size(); ++f) {
-    const double scale = PortableExp(parameters_.log_scale[f]);
-    for (size_t i = 0; i < points.points(); ++i) {
-      AddSquaredDistances(points.map().features[f], points.value(f)[i], others.value(f), columns, scale,
-                          out.data() + i * columns);
-    }
-  }
-  Matern(out.data(), out.size());
-  for (double& k : out) k *= amplitude_;
+  for (size_t i = 0; i < points.points(); ++i) Covary(points, i, others, 0, out.data() + i * columns);
   return out;
 }
 

@@ -50,11 +50,13 @@ class Gp {
     std::vector<double> among;     // the same with the earlier pending points
     double pivot = 1;
   };
+  // Covariances of one point with the others from `begin` on, to out[0..].
+  void Covary(const FeatureTable& points, size_t point, const FeatureTable& others, size_t begin, double* out) const;
   // Covariances of the points with the others, a row of others.points() values for each point.
   std::vector<double> Covariances(const FeatureTable& points, const FeatureTable& others) const;
 
   const FeatureTable points_;
-  const GpParameters parameters_;
+  const std::vector<double> scales_;  // by feature: inverse squared length scale
   const double amplitude_, noise_;
   const size_t n_;
   std::vector<double> factor_;      // n x n, upper: K = U^T U, row by row

@@ -110,7 +110,7 @@ TEST(EarlierTrials, GiveAGoodStartWhateverTheirScale) {
     }
     const double warm = BestOf(Create(space, options).get(), 5);
     EXPECT_LT(warm, cold) << seed;
-    EXPECT_LT(warm, 0.05) << seed;
+    EXPECT_LT(warm, 0.1) << seed << ": cold ones have 0.1 to 0.7";
   }
 }
 

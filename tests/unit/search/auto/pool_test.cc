@@ -14,7 +14,7 @@
 namespace tunesmith::model {
 namespace {
 
-constexpr auto kProcess = Origin::Judge::kGp, kDensity = Origin::Judge::kTpe;
+constexpr auto kProcess = Origin::Judge::kGp;
 
 // A sweep of `count` trials on a bowl, which has its bottom at (0.3, 0.3, ...).
 struct Sweep {
@@ -65,53 +65,37 @@ TEST(PoolTest, CandidatesDifferAndNoneWasTried) {
     EXPECT_TRUE(hashes.insert(c.hash).second);
     EXPECT_EQ(sweep.tried.count(c.hash), 0u);
   }
-  for (const auto judge : {kProcess, kDensity}) {
-    const auto judgement = pool.By(judge, nullptr);
-    ASSERT_EQ(judgement.scores.size(), pool.candidates().size());
-    EXPECT_EQ(judgement.means.size(), judge == kProcess ? pool.candidates().size() : 0u);
-    for (const double score : judgement.scores) EXPECT_TRUE(std::isfinite(score));
-  }
+  const auto judgement = pool.By(kProcess, nullptr);
+  ASSERT_EQ(judgement.scores.size(), pool.candidates().size());
+  EXPECT_EQ(judgement.means.size(), pool.candidates().size());
+  for (const double score : judgement.scores) EXPECT_TRUE(std::isfinite(score));
 }
 
 TEST(PoolTest, TheBestCandidatesAreNearTheBottomOfABowl) {
   const Sweep sweep(2, 40);
   Pool pool = sweep.NewPool();
-  for (const auto judge : {kProcess, kDensity}) {
-    const auto& codes = pool.candidates()[BestOf(pool.By(judge, nullptr).scores)].codes;
-    EXPECT_NEAR(codes[0], 0.3, 0.15);
-    EXPECT_NEAR(codes[1], 0.3, 0.15);
-  }
+  const auto& codes = pool.candidates()[BestOf(pool.By(kProcess, nullptr).scores)].codes;
+  EXPECT_NEAR(codes[0], 0.3, 0.15);
+  EXPECT_NEAR(codes[1], 0.3, 0.15);
 }
 
 TEST(PoolTest, APendingTrialLowersTheScoresAroundItUntilItIsGone) {
   Sweep sweep(2, 20);
   Pool pool = sweep.NewPool(4);
   const auto& candidates = pool.candidates();
-  const auto before = pool.By(kProcess, nullptr), density_before = pool.By(kDensity, nullptr);
+  const auto before = pool.By(kProcess, nullptr);
   const size_t best = BestOf(before.scores);
   sweep.Add(500, candidates[best].codes);
-  const auto after = pool.By(kProcess, nullptr), density_after = pool.By(kDensity, nullptr);
+  const auto after = pool.By(kProcess, nullptr);
   EXPECT_EQ(after.means, before.means);
   EXPECT_LT(after.scores[best], before.scores[best] - 0.5);
-  double near = 0, far = 0, near_count = 0, far_count = 0;
   for (size_t c = 0; c < candidates.size(); ++c) {
     EXPECT_LE(after.scores[c], before.scores[c] + 1e-9);
     const double distance = Distance(candidates[c], candidates[best]);
     if (distance > 0.7) {
       EXPECT_NEAR(after.scores[c], before.scores[c], 0.1);
     }
-    const double shift = density_after.scores[c] - density_before.scores[c];
-    if (distance < 0.1) {
-      near += shift;
-      near_count += 1;
-    } else if (distance > 0.5) {
-      far += shift;
-      far_count += 1;
-    }
   }
-  // By density all ratios change a little: it is the ones near that fall against the others.
-  ASSERT_GT(near_count * far_count, 0);
-  EXPECT_LT(near / near_count, far / far_count - 0.05);
   // The next one is elsewhere, and lowers the scores there.
   const size_t second = BestOf(after.scores);
   EXPECT_GT(Distance(candidates[second], candidates[best]), 0.03);
@@ -120,7 +104,6 @@ TEST(PoolTest, APendingTrialLowersTheScoresAroundItUntilItIsGone) {
   sweep.history->Forget(500);
   sweep.history->Forget(501);
   EXPECT_EQ(pool.By(kProcess, nullptr).scores, before.scores);
-  EXPECT_EQ(pool.By(kDensity, nullptr).scores, density_before.scores);
 }
 
 TEST(PoolTest, ThousandsOfPendingTrialsAndHardlyAnyResultsWork) {
@@ -130,9 +113,7 @@ TEST(PoolTest, ThousandsOfPendingTrialsAndHardlyAnyResultsWork) {
     for (uint32_t n = 100; n < 2100; ++n)
       sweep.Add(n, sweep.setting.Codes(sweep.setting.space.Sample(&rng)));
     Pool pool = sweep.NewPool();
-    for (const auto judge : {kProcess, kDensity}) {
-      for (const double score : pool.By(judge, nullptr).scores) EXPECT_TRUE(std::isfinite(score));
-    }
+    for (const double score : pool.By(kProcess, nullptr).scores) EXPECT_TRUE(std::isfinite(score));
   }
 }
 
