@@ -16,7 +16,7 @@ constexpr const char* kUsage = R"(search_bench [options]
   --against A         the searcher of the list that the others are compared with  [the first]
   --tasks A,B         only tasks whose name or family starts so
   --trials N          trials of every run  [200]
-  --seeds N           runs of every searcher on every task  [10]
+  --seeds N           runs of every searcher on every task  [20]
   --first-seed N      [1]
   --workers N         trials that run at a time  [1; 8 with --asha]
   --threads N         runs that are computed at a time  [1]

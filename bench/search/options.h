@@ -15,7 +15,7 @@ struct Options {
   std::vector<std::string> searchers = {"random", "tpe"};
   size_t against = 0;              // index of the searcher that the others are compared with
   std::vector<std::string> tasks;  // starts of names or families; empty: all
-  uint32_t trials = 200, seeds = 10, first_seed = 1, workers = 1, threads = 1;
+  uint32_t trials = 200, seeds = 20, first_seed = 1, workers = 1, threads = 1;
   std::optional<AshaOptions> asha;
   std::string peer_results, python = "/usr/bin/python3";
   bool per_task = false, reference = false;
