@@ -48,6 +48,7 @@ Coding::Coding(const Space& space) : space_(space), dims_(space.size()) {
 }
 
 double Coding::Forward(const Dim& dim, double x) const {
+  if (dim.span == 0) return 0.5;  // bounds that differ, but not their logarithms
   return ((dim.log ? PortableLog(x) : x) - dim.lo) / dim.span;
 }
 

@@ -72,6 +72,29 @@ struct Setting {
   std::unique_ptr<tpe::Parzen> good;
 };
 
+TEST(CodingTest, EveryActiveValueHasACodeHoweverNarrowOrWideItsBounds) {
+  const double one = std::nextafter(1e-3, 1);
+  const std::vector<Parameter> extremes = {Range("narrow", Distribution::kUniform, 1, std::nextafter(1.0, 2.0)),
+                                           Range("narrow log", Distribution::kLogUniform, 1e-3, one),
+                                           Range("least", Distribution::kUniform, -5e-324, 5e-324),
+                                           Range("wide", Distribution::kUniform, -8e307, 8e307),
+                                           Range("wide log", Distribution::kLogUniform, 5e-308, 1e308)};
+  const Space space = Make(extremes);
+  const tpe::Coding coding(space);
+  Rng rng(1);
+  for (int n = 0; n < 100; ++n) {
+    const Point point = space.Sample(&rng);
+    for (size_t i = 0; i < point.size(); ++i) {
+      const double code = coding.Encode(i, point[i]);
+      EXPECT_TRUE(code >= 0 && code <= 1) << extremes[i].name << " " << code;
+      Point back = point;
+      back[i] = coding.Decode(i, code);
+      std::string why;
+      EXPECT_TRUE(space.Contains(back, &why)) << why;
+    }
+  }
+}
+
 TEST(CandidatesTest, AllLieInTheSpaceMeetItsConstraintsAndDifferFromEachOtherAndFromTheSkipped) {
   for (const auto& constraints : std::vector<std::vector<std::string>>{
            {},
