@@ -57,7 +57,7 @@ struct RungView {
   int32_t bracket = 0;
   double milestone = 0;
   int64_t recorded = 0;
-  int64_t stopped = 0;
+  int64_t stopped = 0;           // or paused
   std::optional<double> cutoff;  // in the metric's own sign
 };
 

@@ -10,15 +10,14 @@
 #include <utility>
 
 #include "common/limits.h"
-#include "common/rng.h"
 #include "common/text.h"
+#include "schedulers/asha_promotion.h"
 #include "schedulers/rungs.h"
 
 namespace tunesmith {
 namespace {
 
 constexpr int64_t kMaxTMax = int64_t{1} << 53;  // steps are compared as doubles
-constexpr uint64_t kStreamBracket = 0x627261636b6574;
 
 using Bracket = std::vector<Rung>;  // lowest milestone first
 
@@ -61,26 +60,9 @@ class Asha final : public Scheduler {
 };
 
 int32_t Asha::BracketFor(uint32_t trial) const {
-  if (brackets_.size() == 1) return 0;
-  // Ray Tune's softmax of the rung counts. Powers of 1/e by multiplication, for the same bits on
-  // every machine.
-  constexpr double kInverseE = 0.36787944117144233;
-  size_t most = 0;
-  for (const Bracket& bracket : brackets_) most = std::max(most, bracket.size());
-  std::vector<double> weights;
-  double sum = 0;
-  for (const Bracket& bracket : brackets_) {
-    double weight = 1;
-    for (size_t i = bracket.size(); i < most; ++i) weight *= kInverseE;
-    weights.push_back(weight);
-    sum += weight;
-  }
-  double left = Rng::ForLabels({options_.seed, trial, kStreamBracket}).Uniform() * sum;
-  for (size_t i = 0; i < weights.size(); ++i) {
-    if (left < weights[i]) return static_cast<int32_t>(i);
-    left -= weights[i];
-  }
-  return static_cast<int32_t>(weights.size()) - 1;
+  std::vector<size_t> rungs;
+  for (const Bracket& bracket : brackets_) rungs.push_back(bracket.size());
+  return DrawBracket(options_.seed, trial, rungs);
 }
 
 double Asha::Score(double value) const {
@@ -245,6 +227,11 @@ void CheckOptions(const SchedulerOptions& o, Problems* problems) {
         OptionText(o.grace_period) + " is greater than max_t " + std::to_string(o.max_t),
         "make grace_period smaller or max_t larger");
   }
+  if (o.promotion && (o.compat_ray || !o.stop_last_trials)) {
+    add("scheduler.variant", std::string("promotion does not go with ") +
+                                 (o.compat_ray ? "compat: ray, which only stops" : "stop_last_trials: false"),
+        "leave one of the two out");
+  }
   if (!(o.reduction_factor > 1) || std::isinf(o.reduction_factor)) {
     add("scheduler.reduction_factor", OptionText(o.reduction_factor) + " is not greater than 1",
         "use 2 to 4: the best 1/factor of the trials go on at each rung");
@@ -303,6 +290,7 @@ std::unique_ptr<Scheduler> MakeAsha(const SchedulerOptions& options, Problems* p
   if (problems->size() > before) return nullptr;
   const auto milestones = PlaceRungs(filled, problems);
   if (problems->size() > before) return nullptr;
+  if (filled.promotion) return MakeAshaPromotion(filled, milestones);
   return std::make_unique<Asha>(filled, milestones);
 }
 

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "common/rng.h"
+
 namespace tunesmith {
 
 std::vector<double> ExactMilestones(int64_t grace, double factor, int64_t max_t) {
@@ -28,6 +30,28 @@ std::vector<double> RayMilestones(double grace, double factor, int64_t max_t, in
   std::vector<double> milestones;
   for (int k = 0; k < count; ++k) milestones.push_back(grace * std::pow(factor, k + s));
   return milestones;
+}
+
+int32_t DrawBracket(uint64_t seed, uint32_t trial, const std::vector<size_t>& rungs) {
+  if (rungs.size() == 1) return 0;
+  constexpr uint64_t kStreamBracket = 0x627261636b6574;
+  // Powers of 1/e by multiplication, for the same bits on every machine.
+  constexpr double kInverseE = 0.36787944117144233;
+  const size_t most = *std::max_element(rungs.begin(), rungs.end());
+  std::vector<double> weights;
+  double sum = 0;
+  for (const size_t count : rungs) {
+    double weight = 1;
+    for (size_t i = count; i < most; ++i) weight *= kInverseE;
+    weights.push_back(weight);
+    sum += weight;
+  }
+  double left = Rng::ForLabels({seed, trial, kStreamBracket}).Uniform() * sum;
+  for (size_t i = 0; i < weights.size(); ++i) {
+    if (left < weights[i]) return static_cast<int32_t>(i);
+    left -= weights[i];
+  }
+  return static_cast<int32_t>(weights.size()) - 1;
 }
 
 void Rung::Record(uint32_t trial, double score, bool stopped) {

@@ -21,6 +21,10 @@ std::vector<double> ExactMilestones(int64_t grace, double factor, int64_t max_t)
 // (tune/schedulers/async_hyperband.py).
 std::vector<double> RayMilestones(double grace, double factor, int64_t max_t, int s);
 
+// The bracket of a trial, drawn with the softmax of the brackets' rung counts, as Ray Tune does it. A function of seed
+// and number alone.
+int32_t DrawBracket(uint64_t seed, uint32_t trial, const std::vector<size_t>& rungs);
+
 // The trials recorded at one milestone, ordered by score. A larger score is better. Every operation
 // costs O(log n). Not thread-safe.
 class Rung {
@@ -48,6 +52,9 @@ class Rung {
     double upper = 0;
     double weight = 0;
   };
+  // The score of the `rank`th best, 1 <= rank <= numbers().
+  double ScoreOfRank(size_t rank) const { return scores_.find_by_order(scores_.size() - rank)->first; }
+
   // numbers() > 0, 0 <= fraction < 1.
   Neighbours Around(double fraction) const;
 

@@ -41,6 +41,12 @@ const char* ReasonName(Reason reason) {
       return "not_a_number";
     case Reason::kReachedMax:
       return "reached_max";
+    case Reason::kPausedAtRung:
+      return "paused_at_rung";
+    case Reason::kPromoted:
+      return "promoted";
+    case Reason::kEnded:
+      return "ended";
   }
   return "unknown";
 }
@@ -70,6 +76,12 @@ std::string Explain(const Verdict& verdict, const std::string& metric, Goal goal
       return metric + " is not a number" + rung + place;
     case Reason::kReachedMax:
       return "the last step max_t was reached";
+    case Reason::kPausedAtRung:
+      return value + " is not among the best" + rung + place;
+    case Reason::kPromoted:
+      return value + " is among the best" + rung + place;
+    case Reason::kEnded:
+      return "it ended by itself";
   }
   return "";
 }

@@ -23,6 +23,9 @@ enum class Reason : uint8_t {
   kBelowCutoff,     // strictly worse than the cutoff: stops
   kNotANumber,      // NaN is worse than every number: stops where there is a cutoff (under compat: ray never)
   kReachedMax,      // step >= max_t: stops, and counts as completed
+  kPausedAtRung,    // not among the best at the rung, yet: pauses
+  kPromoted,        // among the best at the rung: goes on, with or without a pause before
+  kEnded,           // ended by itself: a peer for others
 };
 const char* ReasonName(Reason reason);  // "below_cutoff", ...
 
@@ -56,7 +59,15 @@ struct RungStatus {
   double milestone = 0;
   uint32_t recorded = 0;              // trials recorded there
   uint32_t stopped = 0;               // of these, stopped there
+  uint32_t promoted = 0;              // of these, gone on by promotion
+  uint32_t waiting = 0;               // of these, paused there
   std::optional<double> cutoff;       // in the metric's own sign
+};
+
+// A paused trial that is to go on.
+struct Resumption {
+  uint32_t trial = 0;
+  Verdict verdict;  // why; not recorded anywhere
 };
 
 // Not thread-safe. Pure: Decide is const and Apply is the only mutator besides AddTrial and RemoveTrial.
@@ -74,6 +85,10 @@ class Scheduler {
   virtual Verdict DecideFinal(const TrialReport& last) const = 0;
   // Records a verdict (from Decide, DecideFinal, or a journal).
   virtual void Apply(uint32_t trial, const Verdict& verdict) = 0;
+  // The paused trial that goes on next, if one does now; once its verdict is applied, ask again. `idle`: no trial
+  // runs, waits for a place or is still to come, so that nothing will change by itself. What is paused when an idle
+  // scheduler lets nobody on stays so.
+  virtual std::optional<Resumption> NextResumption(bool /*idle*/) const { return std::nullopt; }
   // The trial has ended: what it recorded stays, the rest is forgotten.
   virtual void RemoveTrial(uint32_t trial) = 0;
 
@@ -93,6 +108,7 @@ struct SchedulerOptions {
   double reduction_factor = 4;
   int32_t brackets = 1;
   bool stop_last_trials = true;
+  bool promotion = false;            // asha: trials pause at rungs, and the best go on; false: the worst stop
   bool compat_ray = false;           // decide as Ray Tune does, quirks included
 };
 

@@ -263,8 +263,19 @@ class SweepReader {
          {"reduction_factor", [&](N m, F g) { ReadNumber(m, g, &s.reduction_factor, log_); }},
          {"brackets", [&](N m, F g) { ReadInteger32(m, g, &s.brackets, log_); }},
          {"stop_last_trials", [&](N m, F g) { ReadBool(m, g, &s.stop_last_trials, log_); }},
+         {"variant", [&](N m, F g) { Variant(m, g); }},
          {"compat", [&](N m, F g) { Compat(m, g); }}},
         log_);
+  }
+
+  void Variant(N n, F f) {
+    std::string text;
+    ReadText(n, f, &text, log_);
+    spec_.scheduler.promotion = text == "promotion";
+    if (!text.empty() && text != "promotion" && text != "stopping") {
+      log_->Add(f, "there is no variant \"" + text.substr(0, 60) + "\"",
+                "use stopping, where the worst trials of a rung stop, or promotion, where the best of it go on");
+    }
   }
 
   void Compat(N n, F f) {

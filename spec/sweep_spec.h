@@ -86,6 +86,7 @@ struct SchedulerSpec {
   double reduction_factor = 4;
   int32_t brackets = 1;
   bool stop_last_trials = true;
+  bool promotion = false;        // asha: pause at rungs and let the best go on
   bool compat_ray = false;
   friend bool operator==(const SchedulerSpec&, const SchedulerSpec&) = default;
 };

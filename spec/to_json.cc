@@ -229,6 +229,7 @@ void WriteScheduler(const SchedulerSpec& s, Writer* w) {
   if (s.brackets != defaults.brackets) w->Integer("brackets", s.brackets);
   if (s.stop_last_trials != defaults.stop_last_trials)
     w->Bool("stop_last_trials", s.stop_last_trials);
+  if (s.promotion) w->Text("variant", "promotion");
   if (s.compat_ray) w->Text("compat", "ray");
   w->Close('}');
 }

@@ -210,6 +210,13 @@ class Validator {
           "name it: metric: " + ValidUtf8(spec_.search.metric.substr(0, 60)));
     }
     CheckMetric("scheduler.metric", spec_.scheduler.metric);
+    if (spec_.scheduler.promotion && spec_.scheduler.type != "asha") {
+      Add("scheduler.variant", "promotion is a variant of asha, not of " + spec_.scheduler.type,
+          "use type: asha, or leave the variant out");
+    } else if (spec_.scheduler.promotion && spec_.ask_tell) {
+      Add("scheduler.variant", "with ask_tell other programs run the trials, and none could be paused and go on",
+          "use variant: stopping, or remove ask_tell");
+    }
     MakeScheduler(SchedulerOptionsOf(spec_, 0), &problems_);
   }
 
@@ -445,6 +452,7 @@ SchedulerOptions SchedulerOptionsOf(const SweepSpec& spec, uint64_t seed) {
           .reduction_factor = s.reduction_factor,
           .brackets = s.brackets,
           .stop_last_trials = s.stop_last_trials,
+          .promotion = s.promotion,
           .compat_ray = s.compat_ray};
 }
 

@@ -61,6 +61,7 @@ std::string RungsJson(const v1::Sweep& sweep) {
     JsonObject object;
     object.Integer("bracket", rung.bracket()).Number("milestone", rung.milestone());
     object.Integer("recorded", rung.recorded()).Integer("stopped", rung.stopped());
+    object.Integer("promoted", rung.promoted()).Integer("waiting", rung.waiting());
     if (rung.has_cutoff()) {
       object.Number("cutoff", rung.cutoff());
     } else {

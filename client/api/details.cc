@@ -261,15 +261,21 @@ std::vector<std::string> SweepDetails(const v1::Sweep& sweep, const DetailOption
   std::vector<std::vector<std::string>> constraints;
   for (const std::string& constraint : spec.constraints()) constraints.push_back({constraint});
   AddTable("constraints", {{"all have to hold"}}, constraints, options, &lines);
+  const bool promotion = spec.scheduler().promotion();
   std::vector<std::vector<std::string>> rungs;
   for (const v1::Sweep::Rung& rung : sweep.rungs()) {
     rungs.push_back({std::to_string(rung.bracket()), ShortNumber(rung.milestone(), 6),
-                     std::to_string(rung.recorded()), std::to_string(rung.stopped()),
+                     std::to_string(rung.recorded()),
+                     std::to_string(promotion ? rung.waiting() : rung.stopped()),
                      rung.has_cutoff() ? ShortNumber(rung.cutoff(), 6) : ""});
   }
   AddTable(
       "rungs",
-      {{"bracket", true}, {"step", true}, {"reached", true}, {"stopped", true}, {"cutoff", true}},
+      {{"bracket", true},
+       {"step", true},
+       {"reached", true},
+       {promotion ? "paused" : "stopped", true},
+       {"cutoff", true}},
       rungs, options, &lines);
   return lines;
 }

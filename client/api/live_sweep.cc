@@ -75,7 +75,8 @@ std::string SchedulerText(const v1::SchedulerSpec& scheduler) {
   if (scheduler.type() != "asha") return scheduler.type();
   const double grace = scheduler.has_grace_period() ? scheduler.grace_period() : 1;
   const double factor = scheduler.has_reduction_factor() ? scheduler.reduction_factor() : 4;
-  return "asha " + ShortNumber(grace, 4) + ".." + std::to_string(scheduler.max_t()) + " by " +
+  const std::string name = scheduler.promotion() ? "asha promotion " : "asha ";
+  return name + ShortNumber(grace, 4) + ".." + std::to_string(scheduler.max_t()) + " by " +
          ShortNumber(factor, 4);
 }
 
@@ -498,7 +499,8 @@ SweepView LiveSweep::View(const ViewOptions& options) const {
   view.rung_goal =
       GoalOf(view.rung_metric.empty() ? spec.search().goal() : spec.scheduler().goal());
   for (const v1::Sweep::Rung& rung : sweep_.rungs()) {
-    RungView shown{rung.bracket(), rung.milestone(), rung.recorded(), rung.stopped(), std::nullopt};
+    const int64_t held = spec.scheduler().promotion() ? rung.recorded() - rung.promoted() : rung.stopped();
+    RungView shown{rung.bracket(), rung.milestone(), rung.recorded(), held, std::nullopt};
     if (rung.has_cutoff()) shown.cutoff = rung.cutoff();
     view.rungs.push_back(shown);
   }

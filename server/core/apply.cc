@@ -99,6 +99,11 @@ void SetState(Sweep* sweep, uint32_t number, TrialState state) {
   } else {
     sweep->live.erase(number);
   }
+  if (state == TrialState::kPaused) {
+    sweep->paused.insert(number);
+  } else {
+    sweep->paused.erase(number);
+  }
 }
 
 // Keeps at most kCurvePointsMax points, evenly thinned, the last one always there.
@@ -312,6 +317,7 @@ struct State::Applier {
     attempt.devices = e.devices;
     attempt.start = e.time;
     trial.attempts.push_back(std::move(attempt));
+    trial.promoted = false;
     if (trial.started.ms == 0) trial.started = e.time;
     SetState(&sweep, e.attempt.trial.number, TrialState::kRunning);
     state->last_epoch_ = std::max(state->last_epoch_, e.epoch);
@@ -371,7 +377,7 @@ struct State::Applier {
       sweep.results.push_back(number);
     }
     sweep.scheduler->Apply(number, e.verdict);
-    if (e.verdict.action == Action::kStop && trial.state == TrialState::kRunning) {
+    if (e.verdict.action != Action::kContinue && trial.state == TrialState::kRunning) {
       trial.stop_verdict = e.verdict;
       attempt.state = AttemptState::kStopping;
       SetState(&sweep, number, TrialState::kStopping);
@@ -404,9 +410,28 @@ struct State::Applier {
     Sweep& sweep = Get(e.trial.sweep);
     Trial& trial = Get(&sweep, e.trial.number);
     trial.reason = e.reason;
+    // About to pause, it would wait to be let on: that is over.
+    if (trial.stop_verdict.action == Action::kPause) sweep.scheduler->RemoveTrial(e.trial.number);
+    trial.stop_verdict = {};
     if (Attempt* attempt = trial.LiveAttempt()) attempt->state = AttemptState::kStopping;
     SetState(&sweep, e.trial.number, TrialState::kStopping);
     Changed(&sweep, e.trial.number);
+  }
+
+  void operator()(const TrialResumed& e) {
+    Sweep& sweep = Get(e.trial.sweep);
+    Trial& trial = Get(&sweep, e.trial.number);
+    const bool pauses = trial.state == TrialState::kStopping && trial.stop_verdict.action == Action::kPause;
+    TS_CHECK(trial.state == TrialState::kPaused || pauses, "only paused trials are resumed");
+    sweep.scheduler->Apply(e.trial.number, e.verdict);
+    trial.promoted = true;
+    if (!pauses) Requeue(&sweep, e.trial.number);  // else once its processes are gone
+    Changed(&sweep, e.trial.number);
+  }
+
+  void Requeue(Sweep* sweep, uint32_t number) {
+    sweep->trials[number].stop_verdict = {};
+    SetState(sweep, number, TrialState::kPending);
   }
 
   void operator()(const AttemptEnded& e) {
@@ -429,7 +454,13 @@ struct State::Applier {
       if (trial.failures < UINT8_MAX) ++trial.failures;
       if (e.exit.start_failed) ++sweep.start_failures_in_row;
     }
-    if (e.requeue) SetState(&sweep, number, TrialState::kPending);
+    const bool pauses = trial.state == TrialState::kStopping && trial.stop_verdict.action == Action::kPause &&
+                        e.state != AttemptState::kSucceeded;
+    if (e.requeue || (pauses && trial.promoted)) {
+      Requeue(&sweep, number);
+    } else if (pauses) {
+      SetState(&sweep, number, TrialState::kPaused);
+    }
     Changed(&sweep, number);
   }
 
@@ -547,7 +578,7 @@ void AddTrial(const Trial& trial, Digest* digest) {
   digest->Add(trial.has_best ? trial.best_value : 0.0);
   digest->Add(static_cast<uint64_t>(trial.best_step));
   digest->Add(static_cast<uint64_t>(trial.has_value));
-  digest->Add(static_cast<uint64_t>(trial.stop_verdict.reason));
+  digest->Add(static_cast<uint64_t>(trial.stop_verdict.reason) * 2 + static_cast<uint64_t>(trial.promoted));
   digest->Add(static_cast<uint64_t>(trial.ended.ms));
   digest->Add(static_cast<uint64_t>(trial.failures) * 256 + trial.losses);
   for (const SlotValue& metric : trial.last_metrics) {
@@ -599,6 +630,7 @@ uint64_t State::Hash() const {
     for (const RungStatus& rung : sweep->scheduler->Rungs()) {
       digest.Add(rung.milestone);
       digest.Add(uint64_t{rung.recorded});
+      digest.Add(uint64_t{rung.promoted} << 32U | rung.waiting);
       digest.Add(rung.cutoff.value_or(0.0));
     }
   }

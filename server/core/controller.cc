@@ -249,6 +249,10 @@ void Controller::EndTrial(const Sweep& sweep, uint32_t number, TrialState end, c
 
 namespace {
 
+bool Failed(const AttemptExit& exit) {
+  return exit.start_failed || exit.signal != 0 || exit.exit_code.value_or(0) != 0 || exit.out_of_memory;
+}
+
 // The daemon's own words, which name the exit code or signal; made up only where it had none.
 std::string DescribeExit(const AttemptExit& exit) {
   if (!exit.reason.empty()) return exit.reason;
@@ -277,6 +281,7 @@ void Controller::FinishAttempt(const AttemptRef& ref, uint64_t sequence, const A
 
   if (trial.state == TrialState::kStopping) {
     // Decided before: how the processes ended does not matter any more.
+    if (trial.stop_verdict.action == Action::kPause) return FinishPause(sweep, number, std::move(event));
     const bool by_scheduler = trial.stop_verdict.action == Action::kStop;
     const bool reached_max = trial.stop_verdict.reason == Reason::kReachedMax;
     event.state = exit.lost ? AttemptState::kLost : AttemptState::kCancelled;
@@ -305,8 +310,7 @@ void Controller::FinishAttempt(const AttemptRef& ref, uint64_t sequence, const A
     return;
   }
 
-  const bool succeeded = !exit.start_failed && exit.signal == 0 && exit.exit_code.value_or(0) == 0 &&
-                         !exit.out_of_memory;
+  const bool succeeded = !Failed(exit);
   const std::string missing = MissingMetric(sweep, trial);
   if (succeeded && missing.empty()) {
     event.state = AttemptState::kSucceeded;
@@ -328,6 +332,47 @@ void Controller::FinishAttempt(const AttemptRef& ref, uint64_t sequence, const A
   EndTrial(sweep, number, TrialState::kFailed, reason);
 }
 
+void Controller::FinishPause(const Sweep& sweep, uint32_t number, AttemptEnded event) {
+  const AttemptExit& exit = event.exit;
+  // It may have come to its own end before it was told to pause: then there is nothing to go on with.
+  const bool complete = !exit.lost && !exit.stop_requested && !Failed(exit) &&
+                        MissingMetric(sweep, sweep.trials[number]).empty();
+  event.state = complete    ? AttemptState::kSucceeded
+                : exit.lost ? AttemptState::kLost
+                            : AttemptState::kCancelled;
+  const SweepId id = sweep.number;
+  Emit(std::move(event));
+  if (complete) {
+    EndTrial(sweep, number, TrialState::kCompleted, "");
+  } else {
+    MaybeFinishSweep(id);
+  }
+}
+
+void Controller::ResumePaused(const Sweep& sweep) {
+  if (sweep.paused.empty() || sweep.state >= SweepState::kStopping) return;
+  const auto resume = [&](const Resumption& next) {
+    Emit(TrialResumed{{sweep.number, next.trial}, next.verdict, now_});
+  };
+  while (const auto next = sweep.scheduler->NextResumption(false)) resume(*next);
+  const auto idle = [&] {
+    const auto work = work_.find(sweep.number);
+    return sweep.live.empty() && sweep.pending.empty() && Creatable(sweep) == 0 &&
+           (work == work_.end() || work->second.suggestions_outstanding == 0);
+  };
+  if (!idle()) return;
+  if (const auto next = sweep.scheduler->NextResumption(true)) return resume(*next);
+  const std::vector<uint32_t> left(sweep.paused.begin(), sweep.paused.end());
+  const SweepId id = sweep.number;
+  for (const uint32_t number : left) {
+    const Sweep* still = state_.FindSweep(id);
+    if (still == nullptr || still->trials[number].state != TrialState::kPaused) return;
+    EndTrial(*still, number, TrialState::kStopped,
+             Explain(still->trials[number].stop_verdict, SchedulerMetric(*still->spec), SchedulerGoal(*still->spec)) +
+                 ", and nothing else was left to run");
+  }
+}
+
 void Controller::LoseAttempt(const AttemptRef& ref, const std::string& why) {
   AttemptExit exit;
   exit.lost = true;
@@ -337,7 +382,8 @@ void Controller::LoseAttempt(const AttemptRef& ref, const std::string& why) {
 
 void Controller::StopOneTrial(const Sweep& sweep, uint32_t number, const std::string& reason) {
   const Trial& trial = *sweep.Find(number);
-  if (IsTerminal(trial.state) || trial.state == TrialState::kStopping) return;
+  const bool pausing = trial.state == TrialState::kStopping && trial.stop_verdict.action == Action::kPause;
+  if (IsTerminal(trial.state) || (trial.state == TrialState::kStopping && !pausing)) return;
   const Attempt* attempt = trial.LiveAttempt();
   if (attempt == nullptr) {
     EndTrial(sweep, number, TrialState::kCancelled, reason);
@@ -359,6 +405,7 @@ void Controller::BeginStop(const Sweep& sweep, SweepState end, const std::string
   Emit(SweepChanged{id, SweepState::kStopping, end, reason, now_, delete_when_ended});
   std::vector<uint32_t> numbers = sweep.pending.Numbers();
   numbers.insert(numbers.end(), sweep.live.begin(), sweep.live.end());
+  numbers.insert(numbers.end(), sweep.paused.begin(), sweep.paused.end());
   for (uint32_t number : numbers) StopOneTrial(sweep, number, reason);
   // The last of them may have ended the sweep, and deleted it.
   if (const Sweep* left = state_.FindSweep(id)) ServeAsks(*left);
@@ -368,7 +415,7 @@ void Controller::BeginStop(const Sweep& sweep, SweepState end, const std::string
 void Controller::MaybeFinishSweep(SweepId id) {
   const Sweep* sweep = state_.FindSweep(id);
   if (sweep == nullptr || IsTerminal(sweep->state)) return;
-  if (!sweep->pending.empty() || !sweep->live.empty()) return;
+  if (!sweep->pending.empty() || !sweep->live.empty() || !sweep->paused.empty()) return;
   SweepWork& work = work_[id];
   SweepChanged event{id, SweepState::kSucceeded, SweepState::kSucceeded, "", now_};
   if (sweep->state == SweepState::kStopping) {
@@ -438,6 +485,7 @@ std::string Controller::CheckInvariants() const {
       const bool should_live = trial.state == TrialState::kRunning || trial.state == TrialState::kStopping;
       if (should_live != (live == 1)) return "a trial's state and its attempts disagree";
       if (sweep->live.count(i) != live) return "the set of live trials is wrong";
+      if ((trial.state == TrialState::kPaused) != sweep->paused.contains(i)) return "the set of paused trials is wrong";
       if ((trial.state == TrialState::kPending) != sweep->pending.Contains(i)) return "the pending set is wrong";
     }
     for (size_t s = 0; s < kTrialStates; ++s) {

@@ -120,6 +120,10 @@ class Controller {
   void EndTrial(const Sweep& sweep, uint32_t number, TrialState state, const std::string& reason);
   // The processes of the live attempt are gone: what becomes of the trial.
   void FinishAttempt(const AttemptRef& ref, uint64_t sequence, const AttemptExit& exit, Time time);
+  // The same for one that was to pause.
+  void FinishPause(const Sweep& sweep, uint32_t number, AttemptEnded event);
+  // Puts in the queue what the scheduler lets go on; where nothing else is left to run, ends what it does not.
+  void ResumePaused(const Sweep& sweep);
   void LoseAttempt(const AttemptRef& ref, const std::string& why);
   void MaybeFinishSweep(SweepId sweep);
   void DropSweep(SweepId sweep);
@@ -136,6 +140,8 @@ class Controller {
   void Dispatch();
   bool DispatchOne(const Sweep& sweep);
   void ServeAsks(const Sweep& sweep);
+  // Trials that wait for room on the worker that has their checkpoints, while others may take what is free.
+  int64_t WaitingForHome(const Sweep& sweep) const;
   void RequestSuggestions(const Sweep& sweep, int64_t wanted);  // for so many trials
   int64_t Creatable(const Sweep& sweep) const;  // trials that may still be created
   void CreateUserPoints(const Sweep& sweep);
@@ -143,6 +149,10 @@ class Controller {
   void CreateTrials(const Sweep& sweep, const Point& point, const Origin& origin);
   // The first worker with room, and its devices; nullptr if none.
   LiveWorker* FindPlace(const Sweep& sweep, WorkerId* id, std::vector<size_t>* devices);
+  // Whether the worker takes trials and has room for one more now; the devices for it.
+  bool HasRoom(const Sweep& sweep, WorkerId id, const LiveWorker& worker, std::vector<size_t>* devices) const;
+  // The worker on whose disk the trial's checkpoints lie, if it takes trials and could run this one; else none.
+  WorkerId HomeOf(const Sweep& sweep, const Trial& trial) const;
   int64_t FreePlaces(const Sweep& sweep) const;
   double GpusFor(const Sweep& sweep) const;  // after gpus_optional
   bool Accepts(WorkerId id, const LiveWorker& worker) const;

@@ -88,7 +88,15 @@ struct Measured {
   Verdict verdict;
 };
 
-// Somebody other than the scheduler decided that the trial ends (a user, a budget). Its processes may still run.
+// The scheduler lets a paused trial go on: it waits for a place, once its last processes are gone.
+struct TrialResumed {
+  TrialId trial;
+  Verdict verdict;  // why
+  Time time;
+};
+
+// Somebody other than the scheduler decided that the trial ends (a user, a budget), which may be about to pause. Its
+// processes may still run.
 struct TrialStopping {
   TrialId trial;
   std::string reason;
@@ -136,6 +144,6 @@ struct WorkerDrained {
 
 using Event = std::variant<SweepCreated, SweepChanged, SweepDeleted, SpaceExhausted, TrialCreated, AttemptLeased,
                            AttemptRunning, MetricNamed, Measured, TrialStopping, AttemptEnded, TrialEnded,
-                           WarmStarted, WorkerRegistered, WorkerDrained>;
+                           WarmStarted, TrialResumed, WorkerRegistered, WorkerDrained>;
 
 }  // namespace tunesmith

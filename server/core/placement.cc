@@ -74,20 +74,35 @@ int64_t Controller::FreePlaces(const Sweep& sweep) const {
   return places;
 }
 
-LiveWorker* Controller::FindPlace(const Sweep& sweep, WorkerId* id, std::vector<size_t>* devices) {
+bool Controller::HasRoom(const Sweep& sweep, WorkerId id, const LiveWorker& worker,
+                         std::vector<size_t>* devices) const {
   const double gpus = GpusFor(sweep);
+  devices->clear();
+  if (!Accepts(id, worker) || worker.info.cpus - worker.cpus_used < sweep.spec->resources.cpus) return false;
+  if (gpus > 0) *devices = FitDevices(worker, gpus);
+  return gpus <= 0 || !devices->empty();
+}
+
+LiveWorker* Controller::FindPlace(const Sweep& sweep, WorkerId* id, std::vector<size_t>* devices) {
   for (auto& [worker_id, worker] : live_) {
-    if (!Accepts(worker_id, worker)) continue;
-    if (worker.info.cpus - worker.cpus_used < sweep.spec->resources.cpus) continue;
-    devices->clear();
-    if (gpus > 0) {
-      *devices = FitDevices(worker, gpus);
-      if (devices->empty()) continue;
-    }
+    if (!HasRoom(sweep, worker_id, worker, devices)) continue;
     *id = worker_id;
     return &worker;
   }
   return nullptr;
+}
+
+WorkerId Controller::HomeOf(const Sweep& sweep, const Trial& trial) const {
+  if (trial.attempts.empty() || trial.measurements == 0) return {};
+  const Attempt& last = trial.attempts.back();
+  if (last.exit && last.exit->start_failed) return {};
+  const auto home = live_.find(last.worker);
+  if (home == live_.end() || !Accepts(home->first, home->second)) return {};
+  const WorkerHello& info = home->second.info;
+  const double gpus = GpusFor(sweep);
+  const bool could = info.cpus >= sweep.spec->resources.cpus &&
+                     (gpus <= 0 || static_cast<double>(info.devices.size()) >= std::ceil(gpus - kShareSlack));
+  return could ? home->first : WorkerId();
 }
 
 int64_t Controller::Creatable(const Sweep& sweep) const {
@@ -173,6 +188,19 @@ void Controller::Lease(const Sweep& sweep, uint32_t number, WorkerId id, LiveWor
   Effect_(std::move(assign));
 }
 
+int64_t Controller::WaitingForHome(const Sweep& sweep) const {
+  using Rank = QueuePlace::Rank;
+  int64_t waiting = 0;
+  const auto& order = sweep.pending.order();
+  auto it = order.lower_bound({Rank::kResumed, INT64_MIN, 0});
+  for (; it != order.end() && it->rank < Rank::kFresh; ++it) {
+    const WorkerId home = HomeOf(sweep, sweep.trials[it->number]);
+    std::vector<size_t> devices;
+    if (home && !HasRoom(sweep, home, live_.at(home), &devices)) ++waiting;
+  }
+  return waiting;
+}
+
 bool Controller::DispatchOne(const Sweep& sweep) {
   if (sweep.state != SweepState::kActive || sweep.spec->ask_tell || sweep.pending.empty()) return false;
   const int32_t parallel = sweep.spec->budget.max_parallel;
@@ -181,8 +209,20 @@ bool Controller::DispatchOne(const Sweep& sweep) {
   std::vector<size_t> devices;
   LiveWorker* worker = FindPlace(sweep, &id, &devices);
   if (worker == nullptr) return false;
-  Lease(sweep, sweep.pending.front(), id, worker, devices);
-  return true;
+  for (const QueuePlace& place : sweep.pending.order()) {
+    // Where its checkpoints are it need not begin anew: it waits for room there, and others go first.
+    const WorkerId home = HomeOf(sweep, sweep.trials[place.number]);
+    if (home && home != id) {
+      std::vector<size_t> there;
+      LiveWorker& at_home = live_.at(home);
+      if (!HasRoom(sweep, home, at_home, &there)) continue;
+      Lease(sweep, place.number, home, &at_home, there);
+      return true;
+    }
+    Lease(sweep, place.number, id, worker, devices);
+    return true;
+  }
+  return false;
 }
 
 void Controller::Dispatch() {
@@ -191,6 +231,7 @@ void Controller::Dispatch() {
     if (sweep->state == SweepState::kActive) active.push_back(sweep.get());
   }
   for (const Sweep* sweep : active) CreateUserPoints(*sweep);
+  for (const Sweep* sweep : active) ResumePaused(*sweep);
   // Fair share: the next place goes to the sweep that runs the fewest trials; among equals to the older one.
   std::vector<const Sweep*> waiting = active;
   while (!waiting.empty()) {
@@ -207,7 +248,7 @@ void Controller::Dispatch() {
     int64_t places = FreePlaces(*sweep);
     const int32_t parallel = sweep->spec->budget.max_parallel;
     if (parallel > 0) places = std::min<int64_t>(places, parallel - static_cast<int64_t>(sweep->live.size()));
-    RequestSuggestions(*sweep, places - static_cast<int64_t>(sweep->pending.size()));
+    RequestSuggestions(*sweep, places - static_cast<int64_t>(sweep->pending.size()) + WaitingForHome(*sweep));
   }
 }
 

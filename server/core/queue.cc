@@ -5,9 +5,10 @@
 namespace tunesmith {
 
 QueuePlace PlaceOf(const Trial& trial, uint32_t number) {
+  // ~x is -x - 1: it orders like -x and exists for every x.
+  if (trial.promoted) return {QueuePlace::Rank::kPromoted, ~trial.last_step, number};
   if (trial.from_user) return {QueuePlace::Rank::kUser, 0, number};
   if (trial.attempts.empty()) return {QueuePlace::Rank::kFresh, 0, number};
-  // ~x is -x - 1: it orders like -x and exists for every x.
   return {QueuePlace::Rank::kResumed, ~trial.last_step, number};
 }
 

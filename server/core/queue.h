@@ -16,11 +16,11 @@ struct Trial;
 //   1. the user's own points, by number: somebody wants to see them first;
 //   2. trials that have run already and lost their place to machine trouble, or are tried again: the one that had come
 //      furthest (highest step) first, so that work which is nearly done is done, then by number;
-//   3. fresh trials, by number: the searcher gives the most promising point it knows first, and an older suggestion
+//   3. trials that the scheduler has promoted, the furthest first: what it knows of them beats what a searcher expects;
+//   4. fresh trials, by number: the searcher gives the most promising point it knows first, and an older suggestion
 //      was made with less knowledge, but also waits longer.
-// Promotions of a scheduler that pauses trials will stand between 2 and 3.
 struct QueuePlace {
-  enum class Rank : uint8_t { kUser, kResumed, kFresh };
+  enum class Rank : uint8_t { kUser, kResumed, kPromoted, kFresh };
   Rank rank = Rank::kFresh;
   int64_t steps_before = 0;  // negated step: the further first; 0 where progress does not count
   uint32_t number = 0;
@@ -39,6 +39,7 @@ class PendingQueue {
   bool Contains(uint32_t number) const { return places_.contains(number); }
   uint32_t front() const { return order_.begin()->number; }  // not empty
   std::vector<uint32_t> Numbers() const;
+  const std::set<QueuePlace>& order() const { return order_; }
 
  private:
   std::set<QueuePlace> order_;

@@ -38,7 +38,8 @@ struct Attempt {
 };
 
 // States: pending -> running -> completed | stopped | failed; running -> stopping -> (stopped | completed |
-// cancelled); running -> pending again when its attempt was lost or is tried once more; any but terminal -> cancelled.
+// cancelled | paused); paused -> pending when the scheduler lets it go on, else -> stopped; running -> pending again
+// when its attempt was lost or is tried once more; any but terminal -> cancelled.
 struct Trial {
   TrialState state = TrialState::kPending;
   bool from_user = false;            // one of the spec's points, or a repeat of one
@@ -58,7 +59,8 @@ struct Trial {
   Time started;
   Time ended;
   uint64_t revision = 0;
-  Verdict stop_verdict;              // the one that stopped it, if the scheduler did
+  Verdict stop_verdict;              // the one that stopped or paused it, if the scheduler did
+  bool promoted = false;             // waits for a place, or will, because the scheduler let it go on
   Point point;
   Origin origin;                     // why this point
   std::optional<uint32_t> repeat_of; // the first trial with this point
@@ -98,6 +100,7 @@ struct Sweep {
   std::deque<Trial> trials;           // by number
   PendingQueue pending;               // in the order in which they get a place
   std::set<uint32_t> live;            // running or stopping
+  std::set<uint32_t> paused;
   int64_t counts[kTrialStates] = {};
   int64_t measurements = 0;
   int64_t attempts_lost = 0;

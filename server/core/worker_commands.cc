@@ -68,7 +68,9 @@ void Controller::Handle(const WorkerConnected& command) {
     answer.kind = AttemptAnswer::Kind::kAdopt;
     if (trial->state == TrialState::kStopping) {
       answer.kind = AttemptAnswer::Kind::kKill;
-      answer.reason = trial->stop_verdict.action == Action::kStop ? "stopped early" : trial->reason;
+      answer.reason = trial->stop_verdict.action == Action::kStop    ? "stopped early"
+                      : trial->stop_verdict.action == Action::kPause ? "paused"
+                                                                     : trial->reason;
     }
     adopted[ref.attempt] = answer.acked;
     OccupyPlace(&worker, trial->attempts.back());
@@ -154,7 +156,7 @@ void Controller::HandleRecord(SessionId session, const WorkerRecord& record) {
       const std::string text = Explain(verdict, SchedulerMetric(*sweep.spec), SchedulerGoal(*sweep.spec));
       const int64_t step = sweep.Find(record.ref.attempt.trial.number)->last_step;
       Effect_(SendVerdict{session, record.ref, record.sequence, step, verdict, text});
-      if (verdict.action == Action::kStop) Effect_(SendStop{session, record.ref, text, false});
+      if (verdict.action != Action::kContinue) Effect_(SendStop{session, record.ref, text, false});
       return;
     }
     case WorkerRecord::Kind::kEnded: {

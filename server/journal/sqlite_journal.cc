@@ -34,7 +34,7 @@ constexpr std::array<Table, std::variant_size_v<Event>> kTables = {{
     {"sweep_created", 6},   {"sweep_changed", 6},   {"sweep_deleted", 3},     {"space_exhausted", 1},
     {"trial_created", 12},  {"attempt_leased", 11}, {"attempt_running", 5},   {"metric_named", 3},
     {"measurements", 25},   {"trial_stopping", 4},  {"attempt_ended", 14},    {"trial_ended", 14},
-    {"warm_started", 5},    {"worker_registered", 2}, {"worker_drained", 4},
+    {"warm_started", 5},    {"trial_resumed", 12},  {"worker_registered", 2}, {"worker_drained", 4},
 }};
 
 template <typename E>
@@ -45,7 +45,7 @@ constexpr size_t TableOf() {
 constexpr size_t kSweepCreatedTable = 0;
 constexpr size_t kSweepDeletedTable = 2;
 constexpr size_t kMeasuredTable = 8;
-constexpr size_t kWorkerTablesFrom = 13;  // these have no sweep column
+constexpr size_t kWorkerTablesFrom = 14;  // these have no sweep column
 
 constexpr int kCheckpointPages = 4'000;      // 16 MiB of log: then the checkpointer is woken
 constexpr int kCheckpointPagesMax = 65'536;  // 256 MiB: then the writer waits for a checkpoint
@@ -211,6 +211,7 @@ class SqliteJournal : public Journal {
   bool Run(const AttemptEnded& e);
   bool Run(const TrialEnded& e);
   bool Run(const WarmStarted& e);
+  bool Run(const TrialResumed& e);
   bool Run(const WorkerRegistered& e);
   bool Run(const WorkerDrained& e);
   // The insert statement of event type E with seq and, if it has one, the trial or attempt bound.
@@ -430,6 +431,12 @@ bool SqliteJournal::Run(const WarmStarted& e) {
   return Row(e).Int(Signed(e.sweep.value)).Text(e.from).Int(e.trial).Text(point).Real(e.value).Run();
 }
 
+bool SqliteJournal::Run(const TrialResumed& e) {
+  SqliteStatement& s = Bind(Row(e), e.trial).Int(e.time.ms);
+  BindVerdict(e.verdict, &s);
+  return s.Run();
+}
+
 bool SqliteJournal::Run(const WorkerRegistered& e) {
   return Row(e).Int(Signed(e.worker.value)).Text(e.name).Run();
 }
@@ -528,6 +535,11 @@ StatusOr<Event> SqliteJournal::Read(size_t table, const SqliteStatement& row) {
       if (!point) return Damaged("parameters");
       return Event(WarmStarted{ReadSweep(row), row.GetText(2), static_cast<uint32_t>(row.GetInt(3)), std::move(*point),
                                row.GetReal(5)});
+    }
+    case TableOf<TrialResumed>(): {
+      Verdict verdict;
+      if (!ReadVerdict(row, 4, &verdict)) return Damaged("verdict on a paused trial");
+      return Event(TrialResumed{ReadTrial(row), verdict, Time{row.GetInt(3)}});
     }
     case TableOf<WorkerRegistered>(): return Event(WorkerRegistered{WorkerId(Unsigned(row.GetInt(1))), row.GetText(2)});
     case TableOf<WorkerDrained>():

@@ -238,6 +238,8 @@ void FillSweep(const Controller& controller, const Sweep& sweep, v1::Sweep* out)
     one->set_milestone(rung.milestone);
     one->set_recorded(rung.recorded);
     one->set_stopped(rung.stopped);
+    one->set_promoted(rung.promoted);
+    one->set_waiting(rung.waiting);
     if (rung.cutoff) one->set_cutoff(*rung.cutoff);
   }
   for (const std::string& name : sweep.metric_names) out->add_metric_names(name);

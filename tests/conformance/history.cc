@@ -139,6 +139,7 @@ class HistoryMaker {
       spec.resources.gpus_optional = true;
       if (Chance(0.3)) spec.budget.wall_ms = 60'000;
     }
+    spec.scheduler.promotion = spec.scheduler.type == "asha" && !spec.ask_tell && Chance(0.5);
     if (Chance(0.3)) spec.points = {{{"rate", 0.01}}};
     spec.retry.failed = static_cast<int32_t>(rng_.Below(3));
     if (Chance(0.3)) spec.repeats = static_cast<int32_t>(rng_.IntInclusive(2, 3));

@@ -18,6 +18,16 @@ INSTANTIATE_TEST_SUITE_P(
         SchedulerOptions{.type = "asha", .max_t = 20, .stop_last_trials = false}));
 
 INSTANTIATE_TEST_SUITE_P(
+    AshaPromotion, SchedulerSuite,
+    testing::Values(
+        SchedulerOptions{.type = "asha", .promotion = true},
+        SchedulerOptions{
+            .type = "asha", .goal = Goal::kMax, .max_t = 27, .reduction_factor = 3, .promotion = true},
+        SchedulerOptions{
+            .type = "asha", .seed = 5, .max_t = 30, .reduction_factor = 2, .brackets = 3, .promotion = true},
+        SchedulerOptions{.type = "asha", .max_t = 30, .reduction_factor = 1.5, .promotion = true}));
+
+INSTANTIATE_TEST_SUITE_P(
     AshaAsRay, SchedulerSuite,
     testing::Values(
         SchedulerOptions{.type = "asha", .max_t = 27, .reduction_factor = 3, .compat_ray = true},

@@ -28,7 +28,7 @@ inline void PrintTo(const SchedulerOptions& o, std::ostream* out) {
   *out << o.type << (o.goal == Goal::kMin ? " min" : " max") << " max_t " << o.max_t << " grace "
        << o.grace_period << " factor " << o.reduction_factor << " brackets " << o.brackets
        << (o.stop_last_trials ? "" : " without stop_last_trials")
-       << (o.compat_ray ? " as ray" : "");
+       << (o.promotion ? " promotion" : "") << (o.compat_ray ? " as ray" : "");
 }
 
 class SchedulerSuite : public testing::TestWithParam<SchedulerOptions> {
@@ -97,7 +97,22 @@ class RandomSweep {
       const Verdict verdict = scheduler_->Decide(report);
       scheduler_->Apply(report.trial, verdict);
       journal.push_back({Entry::kVerdict, report.trial, 0, verdict});
-      if (verdict.action != Action::kStop && rng_.Below(30) != 0) continue;
+      if (verdict.action == Action::kPause) {
+        paused_[report.trial] = report.step;
+        live_.erase(it);
+      }
+      while (const auto next = scheduler_->NextResumption(rng_.Below(4) == 0)) {
+        EXPECT_EQ(paused_.count(next->trial), 1U) << "only paused trials go on";
+        scheduler_->Apply(next->trial, next->verdict);
+        journal.push_back({Entry::kVerdict, next->trial, 0, next->verdict});
+        live_.insert(paused_.extract(next->trial));
+      }
+      if (verdict.action == Action::kPause && rng_.Below(8) == 0 && paused_.count(report.trial) > 0) {
+        scheduler_->RemoveTrial(report.trial);  // a user has stopped it
+        journal.push_back({Entry::kRemove, report.trial, 0, {}});
+        paused_.erase(report.trial);
+      }
+      if (verdict.action == Action::kPause || (verdict.action != Action::kStop && rng_.Below(30) != 0)) continue;
       const Verdict last = scheduler_->DecideFinal(report);
       scheduler_->Apply(report.trial, last);
       journal.push_back({Entry::kVerdict, report.trial, 0, last});
@@ -112,7 +127,7 @@ class RandomSweep {
   Scheduler* scheduler_;
   Rng rng_;
   uint32_t next_ = 0;
-  std::map<uint32_t, int64_t> live_;
+  std::map<uint32_t, int64_t> live_, paused_;  // with the last step
 };
 
 inline void Replay(const std::vector<RandomSweep::Entry>& journal, Scheduler* scheduler) {
@@ -140,6 +155,8 @@ inline void ExpectSameRungs(const Scheduler& a, const Scheduler& b) {
     EXPECT_EQ(x[i].milestone, y[i].milestone);
     EXPECT_EQ(x[i].recorded, y[i].recorded);
     EXPECT_EQ(x[i].stopped, y[i].stopped);
+    EXPECT_EQ(x[i].promoted, y[i].promoted);
+    EXPECT_EQ(x[i].waiting, y[i].waiting);
     EXPECT_EQ(x[i].cutoff, y[i].cutoff);
   }
 }
@@ -243,7 +260,7 @@ TEST_P(SchedulerSuite, EveryVerdictIsConsistent) {
       EXPECT_GE(v.rank, 1U);
       EXPECT_LE(v.rank, v.peers);
       EXPECT_GT(v.milestone, 0);
-    } else {
+    } else if (v.reason != Reason::kPromoted) {
       EXPECT_EQ(v.milestone, 0);
       EXPECT_EQ(v.peers, 0U);
     }

@@ -84,6 +84,9 @@ SweepSpec DrawSweep(const SimOptions& options, int number) {
   spec.stop_grace_ms = rng.IntInclusive(500, 10'000);
   if (coin(0.3) && spec.parameters[0].name == "lr") spec.points = {{{"lr", 0.5}}, {}};
   DrawOutcomes(options, number, &spec);
+  constexpr uint64_t kStreamPromotion = 0x70726f6d;
+  Rng promotion = Rng::ForLabels({options.seed, kStreamPromotion, static_cast<uint64_t>(number)});
+  spec.scheduler.promotion = spec.scheduler.type == "asha" && !spec.ask_tell && promotion.Below(2) == 0;
   if (coin(0.2)) spec.repeats = static_cast<int32_t>(rng.IntInclusive(2, 3));
   return spec;
 }

@@ -229,10 +229,11 @@ class RandomSpec {
       s->metric = "loss 2";
       s->goal = Coin() ? Goal::kMax : Goal::kMin;
     }
-    s->compat_ray = Coin();
+    s->promotion = rng_.Below(4) == 0;
+    s->compat_ray = !s->promotion && Coin();
     if (s->max_t > 3) s->grace_period = s->compat_ray ? 1.5 : 2;
     s->reduction_factor = 2 + std::fabs(std::fmod(Number(), 3.0));
-    s->stop_last_trials = Coin();
+    s->stop_last_trials = s->promotion || Coin();
   }
 
   void Points(SweepSpec* spec) {
