@@ -6,6 +6,7 @@
 #include "common/text.h"
 #include "schedulers/asha.h"
 #include "schedulers/fifo.h"
+#include "schedulers/median.h"
 
 namespace tunesmith {
 namespace {
@@ -47,8 +48,16 @@ const char* ReasonName(Reason reason) {
       return "promoted";
     case Reason::kEnded:
       return "ended";
+    case Reason::kBelowMedian:
+      return "below_median";
+    case Reason::kAboveMedian:
+      return "above_median";
   }
   return "unknown";
+}
+
+bool IsDecision(const Verdict& verdict) {
+  return verdict.action != Action::kContinue || (verdict.recorded && verdict.reason != Reason::kNone);
 }
 
 std::string Explain(const Verdict& verdict, const std::string& metric, Goal goal) {
@@ -58,6 +67,9 @@ std::string Explain(const Verdict& verdict, const std::string& metric, Goal goal
                             (goal == Goal::kMin ? " min)" : " max)");
   const auto [value, cutoff] = verdict.has_cutoff ? ShortPair(verdict.value, verdict.cutoff)
                                                   : std::pair(Short(verdict.value), std::string());
+  const std::string median =
+      "the median of " + std::to_string(verdict.peers) + " others at step " + Short(verdict.milestone);
+  const std::string now = " (" + value + " now, " + (goal == Goal::kMin ? "min)" : "max)");
   switch (verdict.reason) {
     case Reason::kNone:
       return "no rung was reached";
@@ -82,15 +94,21 @@ std::string Explain(const Verdict& verdict, const std::string& metric, Goal goal
       return value + " is among the best" + rung + place;
     case Reason::kEnded:
       return "it ended by itself";
+    case Reason::kBelowMedian:
+      if (!verdict.has_cutoff) return "not a number is " + median + ", for which compat: ray stops a trial" + now;
+      return metric + " was never as good as " + cutoff + ", " + median + now;
+    case Reason::kAboveMedian:
+      return metric + " has been as good as " + cutoff + " or better, " + median + now;
   }
   return "";
 }
 
-std::vector<std::string> SchedulerTypes() { return {"fifo", "asha"}; }
+std::vector<std::string> SchedulerTypes() { return {"fifo", "asha", "median"}; }
 
 std::unique_ptr<Scheduler> MakeScheduler(const SchedulerOptions& options, Problems* problems) {
   if (options.type == "fifo") return MakeFifo(options, problems);
   if (options.type == "asha") return MakeAsha(options, problems);
+  if (options.type == "median") return MakeMedian(options, problems);
   const std::string closest = ClosestWord(options.type, SchedulerTypes());
   problems->push_back({"scheduler.type", "unknown scheduler \"" + options.type + "\"",
                        closest.empty() ? "use one of: " + Join(SchedulerTypes(), ", ")

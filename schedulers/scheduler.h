@@ -26,6 +26,8 @@ enum class Reason : uint8_t {
   kPausedAtRung,    // not among the best at the rung, yet: pauses
   kPromoted,        // among the best at the rung: goes on, with or without a pause before
   kEnded,           // ended by itself: a peer for others
+  kBelowMedian,     // its best is strictly worse than the median of the others, or that is NaN (compat: ray): stops
+  kAboveMedian,     // its best is as good as the median of the others or better: continues
 };
 const char* ReasonName(Reason reason);  // "below_cutoff", ...
 
@@ -35,15 +37,18 @@ struct Verdict {
   Action action = Action::kContinue;
   Reason reason = Reason::kNone;
   int32_t bracket = 0;
-  double milestone = 0;    // rung that was judged, in steps; 0 if none
-  bool recorded = false;   // the value was recorded at that rung
+  double milestone = 0;    // rung that was judged, in steps; 0 if none (median: the step that was recorded)
+  bool recorded = false;   // the value was recorded at that rung (median: at that step, whether judged or not)
   double value = 0;        // the metric as the program gave it
-  double cutoff = 0;       // in the metric's own sign; meaningful if has_cutoff
+  double cutoff = 0;       // in the metric's own sign; meaningful if has_cutoff (median: the median)
   bool has_cutoff = false;
   uint32_t rank = 0;       // 1 = best among those recorded at the rung, this one included; 0 if none
-  uint32_t peers = 0;      // recorded at the rung, this one included
+  uint32_t peers = 0;      // recorded at the rung, this one included (median: the others that are compared with)
   friend bool operator==(const Verdict&, const Verdict&) = default;
 };
+
+// Whether something was judged, which people and programs are told; else the report was at most recorded.
+bool IsDecision(const Verdict& verdict);
 
 // "0.61 is worse than the cutoff 0.48 at rung 3 (rank 7 of 9, loss min)". `metric` names the scheduler's metric.
 std::string Explain(const Verdict& verdict, const std::string& metric, Goal goal);
@@ -100,13 +105,14 @@ class Scheduler {
 };
 
 struct SchedulerOptions {
-  std::string type = "fifo";  // fifo, asha
+  std::string type = "fifo";  // fifo, asha, median
   Goal goal = Goal::kMin;
   uint64_t seed = 0;                 // bracket choice
-  int64_t max_t = 0;                 // 0: none given; asha then uses 100, fifo has no limit
-  double grace_period = 1;           // steps before the first rung (a fraction is allowed under compat: ray)
+  int64_t max_t = 0;                 // 0: none given; asha then uses 100, the others have no limit
+  double grace_period = 1;           // steps before the first rung or median (a fraction is allowed under compat: ray)
   double reduction_factor = 4;
   int32_t brackets = 1;
+  int32_t min_samples_required = 3;  // median: other trials that it takes to judge one
   bool stop_last_trials = true;
   bool promotion = false;            // asha: trials pause at rungs, and the best go on; false: the worst stop
   bool compat_ray = false;           // decide as Ray Tune does, quirks included

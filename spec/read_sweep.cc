@@ -262,6 +262,7 @@ class SweepReader {
          {"grace_period", [&](N m, F g) { ReadNumber(m, g, &s.grace_period, log_); }},
          {"reduction_factor", [&](N m, F g) { ReadNumber(m, g, &s.reduction_factor, log_); }},
          {"brackets", [&](N m, F g) { ReadInteger32(m, g, &s.brackets, log_); }},
+         {"min_samples_required", [&](N m, F g) { ReadInteger32(m, g, &s.min_samples_required, log_); }},
          {"stop_last_trials", [&](N m, F g) { ReadBool(m, g, &s.stop_last_trials, log_); }},
          {"variant", [&](N m, F g) { Variant(m, g); }},
          {"compat", [&](N m, F g) { Compat(m, g); }}},

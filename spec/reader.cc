@@ -50,6 +50,7 @@ std::string ForeignKey(std::string_view key) {
       {"eta", "reduction_factor"},
       {"min_t", "grace_period"},
       {"min_iter", "grace_period"},
+      {"n_min_trials", "min_samples_required"},
       {"max_iter", "max_t"},
       {"max_epochs", "max_t"},
       {"direction", "mode"},

@@ -85,6 +85,7 @@ struct SchedulerSpec {
   double grace_period = 1;
   double reduction_factor = 4;
   int32_t brackets = 1;
+  int32_t min_samples_required = 3;
   bool stop_last_trials = true;
   bool promotion = false;        // asha: pause at rungs and let the best go on
   bool compat_ray = false;

@@ -227,6 +227,8 @@ void WriteScheduler(const SchedulerSpec& s, Writer* w) {
   if (s.reduction_factor != defaults.reduction_factor)
     w->Number("reduction_factor", s.reduction_factor);
   if (s.brackets != defaults.brackets) w->Integer("brackets", s.brackets);
+  if (s.min_samples_required != defaults.min_samples_required)
+    w->Integer("min_samples_required", s.min_samples_required);
   if (s.stop_last_trials != defaults.stop_last_trials)
     w->Bool("stop_last_trials", s.stop_last_trials);
   if (s.promotion) w->Text("variant", "promotion");

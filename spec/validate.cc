@@ -451,6 +451,7 @@ SchedulerOptions SchedulerOptionsOf(const SweepSpec& spec, uint64_t seed) {
           .grace_period = s.grace_period,
           .reduction_factor = s.reduction_factor,
           .brackets = s.brackets,
+          .min_samples_required = s.min_samples_required,
           .stop_last_trials = s.stop_last_trials,
           .promotion = s.promotion,
           .compat_ray = s.compat_ray};

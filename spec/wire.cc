@@ -272,6 +272,7 @@ void ToWire(const SchedulerSpec& s, pb::SchedulerSpec* out) {
   out->set_grace_period(s.grace_period);
   out->set_reduction_factor(s.reduction_factor);
   out->set_brackets(s.brackets);
+  out->set_min_samples_required(s.min_samples_required);
   out->set_stop_last_trials(s.stop_last_trials);
   out->set_promotion(s.promotion);
   out->set_compat_ray(s.compat_ray);
@@ -337,6 +338,7 @@ void FromWire(const pb::SchedulerSpec& in, const SearchSpec& search, pb::Goal se
   if (in.has_grace_period()) out->grace_period = in.grace_period();
   if (in.has_reduction_factor()) out->reduction_factor = in.reduction_factor();
   if (in.has_brackets()) out->brackets = in.brackets();
+  if (in.has_min_samples_required()) out->min_samples_required = in.min_samples_required();
   if (in.has_stop_last_trials()) out->stop_last_trials = in.stop_last_trials();
   out->promotion = in.promotion();
   out->compat_ray = in.compat_ray();

@@ -142,7 +142,7 @@ void Controller::Handle(const ReportTrial& command) {
   if (trial->state == TrialState::kStopping && reply.verdict.action != Action::kStop) {
     reply.verdict.action = Action::kStop;
     reply.text = trial->reason;
-  } else if (reply.verdict.recorded || reply.verdict.action != Action::kContinue) {
+  } else if (IsDecision(reply.verdict)) {
     reply.text = Explain(reply.verdict, SchedulerMetric(*sweep->spec), SchedulerGoal(*sweep->spec));
   }
   Answer(std::move(reply));

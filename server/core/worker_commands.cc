@@ -152,7 +152,8 @@ void Controller::HandleRecord(SessionId session, const WorkerRecord& record) {
       const Sweep& sweep = *state_.FindSweep(record.ref.attempt.trial.sweep);
       const Verdict verdict = Measure(record.ref, record.sequence, record.step, record.metrics, record.checkpoint,
                                       Clamp(record.time, record.ref));
-      if (!verdict.recorded && verdict.action == Action::kContinue) return;
+      // A trial that goes on learns it by the ack; it is told of rungs, which are few, and not of each median.
+      if (verdict.rank == 0 && verdict.action == Action::kContinue) return;
       const std::string text = Explain(verdict, SchedulerMetric(*sweep.spec), SchedulerGoal(*sweep.spec));
       const int64_t step = sweep.Find(record.ref.attempt.trial.number)->last_step;
       Effect_(SendVerdict{session, record.ref, record.sequence, step, verdict, text});

@@ -335,8 +335,6 @@ void FillWorker(const Controller& controller, WorkerId id, v1::Worker* out) {
   }
 }
 
-bool IsDecision(const Verdict& verdict) { return verdict.recorded || verdict.action != Action::kContinue; }
-
 void FillVerdict(const Verdict& verdict, const std::string& text, v1::Verdict* out) {
   out->set_action(ActionToProto(verdict.action));
   if (IsDecision(verdict)) out->set_reason(text);

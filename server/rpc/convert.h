@@ -33,7 +33,6 @@ void FillWorker(const Controller& controller, WorkerId id, v1::Worker* out);
 // `text`: the verdict in words, used where something was judged.
 void FillVerdict(const Verdict& verdict, const std::string& text, v1::Verdict* out);
 // Whether the scheduler said anything worth showing.
-bool IsDecision(const Verdict& verdict);
 void FillMeasurement(const StoredMeasurement& stored, const std::vector<std::string>& metric_names,
                      const SweepSpec& spec, v1::Measurement* out);
 

@@ -129,6 +129,10 @@ class HistoryMaker {
       spec.scheduler.max_t = 9;
       spec.scheduler.reduction_factor = 2.5;
       spec.scheduler.brackets = static_cast<int32_t>(rng_.IntInclusive(1, 2));
+    } else if (Chance(0.5)) {
+      spec.scheduler.type = "median";
+      spec.scheduler.min_samples_required = 1;
+      spec.scheduler.compat_ray = Chance(0.5);
     }
     if (Chance(0.3)) {
       spec.ask_tell = true;

@@ -41,5 +41,24 @@ INSTANTIATE_TEST_SUITE_P(
         SchedulerOptions{
             .type = "asha", .max_t = 20, .stop_last_trials = false, .compat_ray = true}));
 
+INSTANTIATE_TEST_SUITE_P(
+    Median, SchedulerSuite,
+    testing::Values(
+        SchedulerOptions{.type = "median"},
+        SchedulerOptions{.type = "median", .goal = Goal::kMax, .max_t = 27, .grace_period = 3},
+        SchedulerOptions{.type = "median", .min_samples_required = 1},
+        SchedulerOptions{.type = "median", .max_t = 20, .stop_last_trials = false}));
+
+INSTANTIATE_TEST_SUITE_P(
+    MedianAsRay, SchedulerSuite,
+    testing::Values(
+        SchedulerOptions{.type = "median", .compat_ray = true},
+        SchedulerOptions{.type = "median",
+                         .goal = Goal::kMax,
+                         .max_t = 27,
+                         .grace_period = 2.5,
+                         .min_samples_required = 1,
+                         .compat_ray = true}));
+
 }  // namespace
 }  // namespace tunesmith

@@ -1,5 +1,5 @@
-// What every scheduler must hold, whatever it decides. A new type instantiates SchedulerSuite with
-// its options:
+// What every scheduler must hold, whatever it decides; a verdict with a rank is one at a rung. A new
+// type instantiates SchedulerSuite with its options:
 //   INSTANTIATE_TEST_SUITE_P(Name, SchedulerSuite, testing::Values(options, ...));
 #pragma once
 
@@ -27,6 +27,7 @@ namespace tunesmith {
 inline void PrintTo(const SchedulerOptions& o, std::ostream* out) {
   *out << o.type << (o.goal == Goal::kMin ? " min" : " max") << " max_t " << o.max_t << " grace "
        << o.grace_period << " factor " << o.reduction_factor << " brackets " << o.brackets
+       << " samples " << o.min_samples_required
        << (o.stop_last_trials ? "" : " without stop_last_trials")
        << (o.promotion ? " promotion" : "") << (o.compat_ray ? " as ray" : "");
 }
@@ -212,6 +213,10 @@ TEST_P(SchedulerSuite, DecidingChangesNothing) {
     (void)scheduler->DecideFinal(report);
   }
   ExpectSameRungs(*scheduler, *twin);
+  for (uint32_t i = 0; i < 500; ++i) {
+    const TrialReport report = RandomReport(i % 80, static_cast<int64_t>(i % 30), &rng);
+    ASSERT_TRUE(SameVerdict(scheduler->Decide(report), twin->Decide(report))) << i;
+  }
 }
 
 TEST_P(SchedulerSuite, AnUnknownOrEndedTrialIsLeftAlone) {
@@ -256,20 +261,23 @@ TEST_P(SchedulerSuite, EveryVerdictIsConsistent) {
   for (const auto& entry : RandomSweep(scheduler.get(), 9).Play(3'000)) {
     const Verdict& v = entry.verdict;
     if (entry.kind != RandomSweep::Entry::kVerdict) continue;
-    if (v.recorded) {
-      EXPECT_GE(v.rank, 1U);
+    if (v.rank > 0) {
+      EXPECT_TRUE(v.recorded || v.reason == Reason::kPromoted);
       EXPECT_LE(v.rank, v.peers);
       EXPECT_GT(v.milestone, 0);
-    } else if (v.reason != Reason::kPromoted) {
+    } else if (v.recorded) {
+      EXPECT_TRUE(scheduler->Rungs().empty()) << "recorded at a rung, but without a rank";
+    } else {
       EXPECT_EQ(v.milestone, 0);
       EXPECT_EQ(v.peers, 0U);
     }
-    if (v.reason == Reason::kBelowCutoff || v.reason == Reason::kAboveCutoff) {
+    if (v.reason == Reason::kBelowCutoff || v.reason == Reason::kAboveCutoff ||
+        v.reason == Reason::kAboveMedian) {
       EXPECT_TRUE(v.has_cutoff);
     }
     if (v.action == Action::kStop) {
       EXPECT_TRUE(v.reason == Reason::kBelowCutoff || v.reason == Reason::kNotANumber ||
-                  v.reason == Reason::kReachedMax);
+                  v.reason == Reason::kReachedMax || v.reason == Reason::kBelowMedian);
     }
     EXPECT_FALSE(std::isnan(v.cutoff));
     EXPECT_FALSE(Explain(v, "loss", GetParam().goal).empty());
@@ -284,7 +292,7 @@ TEST_P(SchedulerSuite, MilestonesAreTheStepsAtWhichATrialIsJudged) {
     for (int64_t step = 1; step <= 200; ++step) {
       const Verdict verdict = scheduler->Decide({.trial = 0, .step = step, .value = 0.5});
       scheduler->Apply(0, verdict);
-      if (verdict.recorded) judged.push_back(step);
+      if (verdict.rank > 0) judged.push_back(step);
     }
     EXPECT_EQ(scheduler->Milestones(bracket), judged) << "bracket " << bracket;
   }
@@ -294,7 +302,7 @@ TEST_P(SchedulerSuite, ATrialIsRecordedOnceAtEachRung) {
   const auto scheduler = Make();
   std::set<std::pair<uint32_t, double>> seen;
   for (const auto& entry : RandomSweep(scheduler.get(), 11).Play(3'000)) {
-    if (!entry.verdict.recorded) continue;
+    if (entry.verdict.rank == 0) continue;
     EXPECT_TRUE(seen.insert({entry.trial, entry.verdict.milestone}).second);
   }
 }

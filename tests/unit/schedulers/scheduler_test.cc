@@ -54,6 +54,29 @@ TEST(MakeScheduler, NamesEveryOptionThatMakesNoSense) {
               "scheduler.brackets"}));
 }
 
+TEST(MakeScheduler, NamesEveryOptionOfMedianThatMakesNoSense) {
+  EXPECT_EQ(Complaints({.type = "median"}), Fields{});
+  EXPECT_EQ(Complaints({.type = "median", .max_t = -5}), Fields{"scheduler.max_t"});
+  EXPECT_EQ(Complaints({.type = "median", .max_t = 5, .grace_period = 6}),
+            Fields{"scheduler.grace_period"});
+  EXPECT_EQ(Complaints({.type = "median", .grace_period = 0}), Fields{"scheduler.grace_period"});
+  EXPECT_EQ(Complaints({.type = "median", .grace_period = 2.5}), Fields{"scheduler.grace_period"});
+  EXPECT_EQ(Complaints({.type = "median", .grace_period = 2.5, .compat_ray = true}), Fields{});
+  EXPECT_EQ(Complaints({.type = "median", .grace_period = 0, .compat_ray = true}), Fields{});
+  EXPECT_EQ(Complaints({.type = "median", .grace_period = -1, .compat_ray = true}),
+            Fields{"scheduler.grace_period"});
+  EXPECT_EQ(Complaints({.type = "median", .grace_period = kNan}), Fields{"scheduler.grace_period"});
+  EXPECT_EQ(Complaints({.type = "median", .grace_period = kInf, .compat_ray = true}),
+            Fields{"scheduler.grace_period"});
+  EXPECT_EQ(Complaints({.type = "median", .min_samples_required = 0}),
+            Fields{"scheduler.min_samples_required"});
+  EXPECT_EQ(Complaints({.type = "median", .reduction_factor = 0, .brackets = -3}), Fields{})
+      << "it has no rungs";
+  EXPECT_EQ(
+      Complaints({.type = "median", .max_t = -1, .grace_period = -1, .min_samples_required = -2}),
+      (Fields{"scheduler.max_t", "scheduler.grace_period", "scheduler.min_samples_required"}));
+}
+
 TEST(MakeScheduler, ProposesTheClosestType) {
   Problems problems;
   EXPECT_EQ(MakeScheduler({.type = "ahsa"}, &problems), nullptr);
@@ -90,8 +113,41 @@ TEST(Explain, NeverShowsTwoDifferentNumbersAlike) {
             "0.48000001 is worse than the cutoff 0.48 at rung 3 (rank 2 of 2, loss min)");
 }
 
+TEST(Explain, SaysTheMedianAndHowManyItIsOf) {
+  Verdict v{.action = Action::kStop,
+            .reason = Reason::kBelowMedian,
+            .milestone = 7,
+            .recorded = true,
+            .value = 0.61,
+            .cutoff = 0.48,
+            .has_cutoff = true,
+            .peers = 5};
+  EXPECT_EQ(Explain(v, "loss", Goal::kMin),
+            "loss was never as good as 0.48, the median of 5 others at step 7 (0.61 now, min)");
+  v.action = Action::kContinue;
+  v.reason = Reason::kAboveMedian;
+  EXPECT_EQ(Explain(v, "loss", Goal::kMin),
+            "loss has been as good as 0.48 or better, the median of 5 others at step 7 (0.61 now, min)");
+  v.action = Action::kStop;
+  v.reason = Reason::kBelowMedian;
+  v.has_cutoff = false;
+  EXPECT_EQ(Explain(v, "acc", Goal::kMax),
+            "not a number is the median of 5 others at step 7, for which compat: ray stops a trial "
+            "(0.61 now, max)");
+}
+
+TEST(IsDecision, IsWhatWasJudgedNotWhatWasRecordedOnly) {
+  EXPECT_FALSE(IsDecision({}));
+  EXPECT_FALSE(IsDecision({.reason = Reason::kNoMetric}));
+  EXPECT_FALSE(IsDecision({.milestone = 3, .recorded = true}));
+  EXPECT_TRUE(IsDecision({.reason = Reason::kFirstAtRung, .recorded = true}));
+  EXPECT_TRUE(IsDecision({.reason = Reason::kAboveMedian, .recorded = true}));
+  EXPECT_TRUE(IsDecision({.action = Action::kStop}));
+  EXPECT_TRUE(IsDecision({.action = Action::kStop, .reason = Reason::kReachedMax}));
+}
+
 TEST(Explain, HasAWordForEveryReason) {
-  for (int i = 0; i <= static_cast<int>(Reason::kReachedMax); ++i) {
+  for (int i = 0; i <= static_cast<int>(Reason::kAboveMedian); ++i) {
     const Verdict v{.reason = static_cast<Reason>(i)};
     EXPECT_FALSE(Explain(v, "loss", Goal::kMin).empty()) << i;
     EXPECT_STRNE(ReasonName(v.reason), "unknown") << i;

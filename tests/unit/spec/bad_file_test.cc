@@ -115,6 +115,15 @@ constexpr Bad kBad[] = {
      "1h30m)"},
     {"an unknown scheduler", "scheduler: {type: ahsa}\n",
      "f:5: scheduler.type: unknown scheduler \"ahsa\" (did you mean asha?)"},
+    {"a median of nothing", "scheduler: {type: median, min_samples_required: 0}\n",
+     "f:5: scheduler.min_samples_required: 0 is less than 1 (give the number of other trials that a "
+     "median needs, e.g. 3)"},
+    {"Optuna's word for it", "scheduler: {type: median, n_min_trials: 2}\n",
+     "f:5: scheduler.n_min_trials: unknown key \"n_min_trials\" (did you mean "
+     "\"min_samples_required\"?)"},
+    {"a part of a step", "scheduler: {type: median, grace_period: 2.5}\n",
+     "f:5: scheduler.grace_period: 2.5 is not a whole number of steps (use 3, or compat: ray, where "
+     "a fraction is allowed)"},
     {"the scheduler's goal missing", "scheduler: {type: asha, metric: acc}\n",
      "f:5: scheduler.mode: is a small or a large acc good? (add mode: min, or mode: max)"},
     {"the scheduler's goal against the searcher's", "scheduler: {type: asha, mode: max}\n",

@@ -222,9 +222,10 @@ class RandomSpec {
   }
 
   void Scheduler(SchedulerSpec* s) {
-    s->type = OneOf({"fifo", "asha"});
+    s->type = OneOf({"fifo", "asha", "median"});
     if (Coin()) s->max_t = 1 + static_cast<int64_t>(rng_.Below(1000));
     if (s->type == "fifo") return;
+    if (s->type == "median") s->min_samples_required = 1 + static_cast<int32_t>(rng_.Below(5));
     if (Coin()) {
       s->metric = "loss 2";
       s->goal = Coin() ? Goal::kMax : Goal::kMin;

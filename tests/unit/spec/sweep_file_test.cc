@@ -96,7 +96,7 @@ env: {LR: "${lr}", A: 1}
 parameters: {lr: {loguniform: [1e-5, 1e-1]}}
 constraints: [lr < 0.09, "1e-4 < `lr` or lr < 2e-5"]
 search: {type: tpe, seed: 18446744073709551615, startup_trials: 12}
-scheduler: {type: asha, metric: acc, mode: max, max_t: 9, grace_period: 1, reduction_factor: 2, brackets: 1, compat: ray, stop_last_trials: false}
+scheduler: {type: asha, metric: acc, mode: max, max_t: 9, grace_period: 1, reduction_factor: 2, brackets: 1, min_samples_required: 5, compat: ray, stop_last_trials: false}
 budget: {trials: 10, wall: 1h30m, failures: 20}
 max_parallel: 4
 resources: {gpus: 0.5, gpus_optional: true, cpus: 2}
@@ -119,6 +119,7 @@ points: [{lr: 1e-3}]
             (std::vector<std::pair<std::string, Value>>{{"startup_trials", int64_t{12}}}));
   EXPECT_EQ(spec.scheduler.goal, Goal::kMax);
   EXPECT_TRUE(spec.scheduler.compat_ray);
+  EXPECT_EQ(spec.scheduler.min_samples_required, 5);
   EXPECT_FALSE(spec.scheduler.stop_last_trials);
   EXPECT_EQ(spec.budget, (BudgetSpec{10, 5'400'000, 20, 4}));
   EXPECT_EQ(spec.resources, (ResourceSpec{0.5, true, 2}));

@@ -48,6 +48,7 @@ TEST(WireTest, AnExplicitZeroIsNotADefault) {
   message.mutable_retry()->set_lost(0);
   message.mutable_resources()->set_cpus(0);
   message.mutable_scheduler()->set_brackets(0);
+  message.mutable_scheduler()->set_min_samples_required(0);
   message.mutable_scheduler()->set_stop_last_trials(false);
   message.mutable_stop_grace();
   Problems problems;
@@ -55,6 +56,7 @@ TEST(WireTest, AnExplicitZeroIsNotADefault) {
   EXPECT_EQ(spec.retry.lost, 0);
   EXPECT_EQ(spec.resources.cpus, 0);
   EXPECT_EQ(spec.scheduler.brackets, 0);
+  EXPECT_EQ(spec.scheduler.min_samples_required, 0);
   EXPECT_FALSE(spec.scheduler.stop_last_trials);
   EXPECT_EQ(spec.stop_grace_ms, 0);
 }

@@ -59,6 +59,14 @@ inline SweepSpec AshaSpecOf(const std::string& name, int64_t trials) {
   return spec;
 }
 
+// Each report is judged, where two others have come as far.
+inline SweepSpec MedianSpecOf(const std::string& name, int64_t trials) {
+  SweepSpec spec = SpecOf(name, trials);
+  spec.scheduler.type = "median";
+  spec.scheduler.min_samples_required = 2;
+  return spec;
+}
+
 inline AttemptExit ExitCode(int32_t code, const std::string& reason = "") {
   AttemptExit exit;
   exit.exit_code = code;

@@ -194,6 +194,28 @@ TEST_F(RecoveryTest, TheSchedulerJudgesAfterTheRestartAsBefore) {
   for (size_t i = 0; i < probes.size(); ++i) EXPECT_EQ(SweepOf(id).scheduler->Decide(probes[i]), before[i]);
 }
 
+TEST_F(RecoveryTest, TheMedianRuleDecidesAsIfNothingHadHappened) {
+  const SessionId first = Connect("first", 4);
+  const SweepId id = Create(MedianSpecOf("digits", 5));
+  for (int64_t step = 1; step <= 3; ++step) {
+    for (uint32_t trial = 0; trial < 3; ++trial) Report(first, RefOf(id, trial), step, 0.25 + 0.01 * trial);
+  }
+  Report(first, RefOf(id, 3), 1, kNan);
+  EXPECT_EQ(TrialOf(id, 3).state, TrialState::kStopping);
+  Ended(first, RefOf(id, 3), ExitCode(143));
+  Ended(first, RefOf(id, 0), ExitCode(0));
+  std::vector<Verdict> before;
+  std::vector<TrialReport> probes;
+  for (const uint32_t trial : {1, 2, 4}) {
+    for (int64_t step = 1; step <= 4; ++step) probes.push_back({trial, step, 0.26});
+  }
+  for (const TrialReport& probe : probes) before.push_back(SweepOf(id).scheduler->Decide(probe));
+  EXPECT_EQ(before[0].peers, 2u);
+  EXPECT_EQ(before.at(11).reason, Reason::kNone) << "nobody has come to step 4";
+  Restart();
+  for (size_t i = 0; i < probes.size(); ++i) EXPECT_EQ(SweepOf(id).scheduler->Decide(probes[i]), before[i]);
+}
+
 TEST_F(RecoveryTest, EpochsAndNumbersGoOn) {
   Connect("w", 1);
   const SweepId id = Create(SpecOf("digits", 1));

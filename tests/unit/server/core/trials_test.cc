@@ -140,6 +140,35 @@ TEST_F(TrialsTest, AFailedAttemptIsTriedAgainAsOftenAsAllowedWithAskToResume) {
   EXPECT_EQ(TrialOf(id_, 0).attempts.size(), 2u);
 }
 
+TEST_F(TrialsTest, AMedianIsToldToTheTrialThatItStopsAndToNoOther) {
+  Run(MedianSpecOf("digits", 3), 3);
+  for (uint32_t trial = 0; trial < 2; ++trial) {
+    for (int64_t step = 1; step <= 4; ++step) Report(worker_, RefOf(id_, trial), step, 0.25);
+  }
+  Report(worker_, RefOf(id_, 2), 1, 0.2);
+  EXPECT_TRUE(TakeEffects<SendVerdict>().empty()) << "an ack says as much";
+  Report(worker_, RefOf(id_, 1), 5, 0.25);
+  EXPECT_EQ(TrialOf(id_, 2).state, TrialState::kRunning);
+  Report(worker_, RefOf(id_, 2), 2, 0.9);
+  EXPECT_EQ(TrialOf(id_, 2).state, TrialState::kRunning) << "its best counts";
+  Ended(worker_, RefOf(id_, 2), ExitCode(0));
+  EXPECT_EQ(TrialOf(id_, 2).state, TrialState::kCompleted);
+}
+
+TEST_F(TrialsTest, ATrialThatIsWorseThanTheMedianIsStoppedAndToldWhy) {
+  Run(MedianSpecOf("digits", 3), 3);
+  for (uint32_t trial = 0; trial < 2; ++trial) Report(worker_, RefOf(id_, trial), 1, 0.25);
+  Report(worker_, RefOf(id_, 2), 1, 0.5);
+  const auto verdicts = TakeEffects<SendVerdict>();
+  ASSERT_EQ(verdicts.size(), 1u);
+  EXPECT_EQ(verdicts[0].verdict.reason, Reason::kBelowMedian);
+  EXPECT_EQ(verdicts[0].text, "loss was never as good as 0.25, the median of 2 others at step 1 (0.5 now, min)");
+  EXPECT_EQ(TakeEffects<SendStop>().size(), 1u);
+  Ended(worker_, RefOf(id_, 2), ExitCode(143));
+  EXPECT_EQ(TrialOf(id_, 2).state, TrialState::kStopped);
+  EXPECT_EQ(TrialOf(id_, 2).reason, verdicts[0].text);
+}
+
 TEST_F(TrialsTest, TheWorseTrialAtARungIsStoppedAndToldWhy) {
   Run(AshaSpecOf("digits", 2), 2);
   Report(worker_, RefOf(id_, 0), 1, 0.2);
