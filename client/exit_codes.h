@@ -8,7 +8,7 @@ namespace tunesmith {
 enum ExitCode : int {
   kExitOk = 0,            // done; a sweep that was waited for has finished
   kExitError = 1,         // anything without a code of its own
-  kExitUsage = 2,         // wrong flags, or a wrong sweep file
+  kExitUsage = 2,         // wrong flags, or a wrong sweep file or report
   kExitNoSuccess = 3,     // the sweep has finished and no trial succeeded
   kExitUnreachable = 5,   // the controller can't be reached
   kExitTimeout = 124,     // --timeout has passed; the sweep goes on (or is stopped, if it is local)

@@ -9,7 +9,7 @@ namespace {
 constexpr char kExitCodes[] = R"(Exit codes
     0  done; a sweep that was waited for has finished
     1  error
-    2  wrong usage, or a wrong sweep file
+    2  wrong usage, or a wrong sweep file or report
     3  the sweep has finished and no trial succeeded
     5  the controller can't be reached
   124  --timeout has passed
@@ -77,6 +77,10 @@ const std::vector<CommandHelp>& AllCommandHelp() {
        "tunesmith drain lab-02\ntunesmith drain lab-02 --stop-running"},
       {"undrain", "Give a drained or quarantined worker trials again", "tunesmith undrain lab-02"},
       {"check", "Check a sweep file and show what would run", "tunesmith check sweep.yaml"},
+      {"simulate", "What a scheduler would have decided on given reports",
+       "tunesmith simulate --scheduler sweep.yaml < reports.jsonl\n"
+       "tunesmith simulate --scheduler asha.yaml --reports reports.jsonl | jq -c 'select(.action == \"stop\")'\n"
+       "echo '{\"trial\": \"a\", \"step\": 3, \"loss\": 0.42}' | tunesmith simulate --scheduler asha.yaml"},
       {"help", "Help on a command, exit-codes or environment",
        "tunesmith help run\ntunesmith help exit-codes"},
   };
@@ -134,7 +138,7 @@ std::string UnknownCommand(const std::string& word) {
       {"list", "ls"},        {"attach", "watch"},    {"top", "watch"},    {"status", "show"},
       {"get", "show"},       {"log", "logs"},        {"delete", "rm"},    {"remove", "rm"},
       {"kill", "stop"},      {"cancel", "stop"},     {"start", "run"},    {"lint", "check"},
-      {"validate", "check"}, {"continue", "resume"}, {"nodes", "workers"}};
+      {"validate", "check"}, {"replay", "simulate"}, {"continue", "resume"}, {"nodes", "workers"}};
   std::string closest = ClosestWord(word, names);
   for (const auto& [synonym, command] : synonyms) {
     if (word == synonym) closest = command;

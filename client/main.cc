@@ -62,6 +62,7 @@ struct Flags {
   std::string metric;
   std::string worker;
   std::string file;
+  SimulateFlags simulate;
   std::string topic;
   bool force = false;
   bool stop_running = false;
@@ -350,6 +351,15 @@ class CommandLine {
     CLI::App* check = Add(
         "check", [this](const Settings& settings) { return CheckCommand(settings, flags_.file); });
     check->add_option("FILE", flags_.file, "The sweep file (YAML or JSON); - is stdin")->required();
+    CLI::App* simulate = Add("simulate", [this](const Settings& settings) {
+      return SimulateCommand(settings, flags_.simulate);
+    });
+    simulate
+        ->add_option("--scheduler", flags_.simulate.scheduler,
+                     "A sweep file, or one with just its scheduler section (YAML or JSON); - is stdin")
+        ->required();
+    simulate->add_option("--reports", flags_.simulate.reports,
+                         "JSON lines {\"trial\": \"a\", \"step\": 3, \"loss\": 0.42} (default: stdin)");
     CLI::App* help = Add("help", [this](const Settings&) { return Help(); });
     help->add_option("TOPIC", flags_.topic, "A command, exit-codes or environment");
   }

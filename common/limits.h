@@ -36,6 +36,9 @@ constexpr size_t kWarmStartTrialsMax = 1'000;         // taken over from them: w
 constexpr int32_t kRepeatsMax = 100;                  // of one point; the error of the mean is a tenth then
 constexpr int64_t kMeasurementsPerAttemptMax = 1'000'000;  // "report once per epoch", not per batch of a month's run
 
+constexpr int64_t kReportStepMax = int64_t{1} << 53;  // of `simulate`: schedulers compare steps as doubles
+constexpr size_t kReportLineBytesMax = 16 << 20;      // of `simulate`: a report with a thousand metrics has 50 kB
+
 // --- worker protocol
 constexpr int64_t kHeartbeatMs = 2'000;
 constexpr int64_t kLeaseMs = 20'000;              // ten heartbeats: a busy machine is not a dead one

@@ -8,6 +8,7 @@
 #include "common/text.h"
 #include "spec/reader.h"
 #include "spec/shell_words.h"
+#include "spec/validate.h"
 
 namespace tunesmith {
 namespace {
@@ -29,6 +30,28 @@ class SweepReader {
     Finish();
     if (!log_->empty()) return std::nullopt;
     return std::move(spec_);
+  }
+
+  // The content of a scheduler section, which has no search beside it to take a metric from.
+  std::optional<SweepSpec> ReadSchedulerAlone(const Node& section) {
+    log_->Note("scheduler", section.at);
+    Scheduler(section, "scheduler");
+    SettleMetric();
+    if (spec_.scheduler.metric.empty() && spec_.scheduler.type != "fifo") {
+      log_->Add("scheduler.metric", "no metric is named, so no trial is better than another",
+                "add metric: loss and mode: min");
+    }
+    for (const Problem& problem : ValidateScheduler(spec_)) log_->AddLate(problem);
+    if (!log_->empty()) return std::nullopt;
+    return std::move(spec_);
+  }
+
+  // A key that only a whole sweep has at its top.
+  bool HasSweepKey(const Node& root) {
+    const std::vector<KeyReader> sections = Sections();
+    return std::any_of(sections.begin(), sections.end(), [&](const KeyReader& section) {
+      return std::string_view(section.key) != "metric" && root.Find(section.key) != nullptr;
+    });
   }
 
  private:
@@ -483,14 +506,38 @@ std::optional<SweepSpec> ReadSweep(const Node& root, FieldLog* log) {
   return SweepReader(log).Read(root);
 }
 
-std::optional<SweepSpec> ParseSweepFile(std::string_view text, std::vector<FileProblem>* problems) {
+std::optional<SweepSpec> ReadSchedulerOf(const Node& root, FieldLog* log) {
+  SweepReader reader(log);
+  if (root.kind != Node::Kind::kMap) return reader.Read(root);
+  const Node* section = root.Find("scheduler");
+  if (section != nullptr && root.keys.size() == 1) return reader.ReadSchedulerAlone(*section);
+  if (root.keys.empty() || reader.HasSweepKey(root)) return reader.Read(root);
+  return reader.ReadSchedulerAlone(root);
+}
+
+namespace {
+
+template <typename Reader>
+std::optional<SweepSpec> ParseWith(Reader reader, std::string_view text,
+                                   std::vector<FileProblem>* problems) {
   std::vector<FileProblem> syntax;
   const auto root = ParseDocument(text, &syntax);
   FieldLog log;
   for (FileProblem& problem : syntax) log.AddFound(std::move(problem));
-  auto spec = root ? ReadSweep(*root, &log) : std::nullopt;
+  auto spec = root ? reader(*root, &log) : std::nullopt;
   for (FileProblem& problem : log.Take()) problems->push_back(std::move(problem));
   return spec;
+}
+
+}  // namespace
+
+std::optional<SweepSpec> ParseSweepFile(std::string_view text, std::vector<FileProblem>* problems) {
+  return ParseWith(ReadSweep, text, problems);
+}
+
+std::optional<SweepSpec> ParseSchedulerFile(std::string_view text,
+                                            std::vector<FileProblem>* problems) {
+  return ParseWith(ReadSchedulerOf, text, problems);
 }
 
 std::string FormatProblem(const std::string& file, const FileProblem& problem) {

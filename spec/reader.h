@@ -99,5 +99,7 @@ std::string_view OperatorText(Condition::Op op);
 // A whole sweep. nullopt if there are problems in the log afterwards; on success the spec has
 // passed Validate.
 std::optional<SweepSpec> ReadSweep(const Node& root, FieldLog* log);
+// The same of a file that may hold just a scheduler section (ParseSchedulerFile).
+std::optional<SweepSpec> ReadSchedulerOf(const Node& root, FieldLog* log);
 
 }  // namespace tunesmith

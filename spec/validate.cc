@@ -45,6 +45,11 @@ class Validator {
     return std::move(problems_);
   }
 
+  Problems CheckSchedulerAlone() {
+    CheckScheduler();
+    return std::move(problems_);
+  }
+
  private:
   void Add(const std::string& field, std::string message, std::string hint) {
     problems_.push_back({field, std::move(message), std::move(hint)});
@@ -458,5 +463,7 @@ SchedulerOptions SchedulerOptionsOf(const SweepSpec& spec, uint64_t seed) {
 }
 
 Problems Validate(const SweepSpec& spec) { return Validator(spec).Check(); }
+
+Problems ValidateScheduler(const SweepSpec& spec) { return Validator(spec).CheckSchedulerAlone(); }
 
 }  // namespace tunesmith

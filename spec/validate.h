@@ -10,6 +10,9 @@ namespace tunesmith {
 // parameters.
 void ValidateProgram(const SweepSpec& spec, Problems* problems);
 
+// The scheduler's metric and options alone, whatever else the spec has or lacks.
+Problems ValidateScheduler(const SweepSpec& spec);
+
 // Text that a program, a file or a person has to read: UTF-8 without NUL, at most `bytes_max`
 // bytes.
 void ValidateText(const std::string& field, const std::string& text, size_t bytes_max,

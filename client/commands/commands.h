@@ -68,4 +68,10 @@ int UndrainCommand(const Settings& settings, const std::string& worker);
 
 int CheckCommand(const Settings& settings, const std::string& file);
 
+struct SimulateFlags {
+  std::string scheduler;  // file; "-": stdin
+  std::string reports;    // file; "" or "-": stdin
+};
+int SimulateCommand(const Settings& settings, const SimulateFlags& flags);
+
 }  // namespace tunesmith

@@ -107,6 +107,85 @@ class LocalRun(harness.TestCase):
             self.assertIn("lr", result.stderr + result.stdout)
 
 
+class Simulate(harness.TestCase):
+    RAY = "type: asha\nmetric: loss\nmode: min\nmax_t: 10\nreduction_factor: 2\ncompat: ray\n"
+    # Trial, step, loss, and what Ray Tune decides.
+    REPORTS = [("a", 1, 2.0, "continue"), ("b", 1, 1.8, "continue"), ("c", 1, 1.9, "continue"), ("d", 1, 2.3, "stop"),
+               ("b", 2, 1.6, "continue"), ("a", 2, 1.5, "continue"), ("c", 2, 1.7, "stop"), ("a", 4, 1.2, "continue"),
+               ("b", 4, 1.25, "stop"), ("a", 8, 1.0, "continue"), ("a", 9, 0.98, "continue"), ("a", 10, 0.97, "stop")]
+
+    def simulate(self, *args, **options):
+        return self.cli("simulate", "--scheduler", self.write("asha.yaml", self.RAY), *args, server=False, **options)
+
+    def lines(self):
+        return "".join(json.dumps({"trial": t, "step": s, "loss": v, "lr": 0.1}) + "\n" for t, s, v, _ in self.REPORTS)
+
+    def test_every_report_is_answered_as_ray_tune_would(self):
+        expected = [action for _, _, _, action in self.REPORTS]
+        from_file = self.simulate("--reports", self.write("reports.jsonl", self.lines()))
+        for result in (self.simulate(input=self.lines()), from_file):
+            answers = [json.loads(line) for line in result.stdout.splitlines()]
+            self.assertEqual([a["action"] for a in answers], expected)
+            self.assertEqual(result.stderr, "12 reports of 4 trials: 3 stopped, 1 completed\n")
+        self.assertEqual(answers[3], {
+            "trial": "d", "step": 1, "action": "stop", "reason": "below_cutoff", "value": 2.3, "bracket": 0, "rung": 1,
+            "cutoff": 1.9, "rank": 4, "peers": 4,
+            "text": "2.3 is worse than the cutoff 1.9 at rung 1 (rank 4 of 4, loss min)"})
+        self.assertEqual(self.simulate("-o", "jsonl", input=self.lines()).stderr, "")
+        self.assertEqual(self.simulate("-q", input=self.lines()).stderr, "")
+        as_list = json.loads(self.simulate("-o", "json", input=self.lines()).stdout)
+        self.assertEqual(as_list, answers)
+
+    def test_a_sweep_file_lends_its_metric_and_no_reports_are_fine(self):
+        sweep = self.write_sweep(scheduler={"type": "asha", "max_t": 4, "reduction_factor": 2})
+        result = self.cli("simulate", "--scheduler", sweep, server=False,
+                          input='{"trial": 7, "metrics": {"loss": NaN}}\r\n\r\n{"trial": 7, "step": 4}')
+        self.assertEqual([json.loads(line)["reason"] for line in result.stdout.splitlines()],
+                         ["not_a_number", "reached_max"])
+        empty = self.simulate(input="")
+        self.assertEqual((empty.stdout, empty.stderr), ("", "0 reports of 0 trials\n"))
+        self.assertEqual(json.loads(self.simulate("-o", "json", input="").stdout), [])
+
+    def test_it_answers_line_by_line_as_a_co_process(self):
+        command = [os.path.join(harness.BIN, "tunesmith"), "simulate", "--scheduler",
+                   self.write("asha.yaml", self.RAY), "-q"]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            for trial, step, loss, action in self.REPORTS:
+                process.stdin.write(json.dumps({"trial": trial, "step": step, "loss": loss}) + "\n")
+                process.stdin.flush()
+                self.assertEqual(json.loads(process.stdout.readline())["action"], action)
+            process.stdin.close()
+            self.assertEqual(process.wait(harness.TIMEOUT), 0)
+
+    def test_a_wrong_line_is_named_after_those_before_it_are_answered(self):
+        for line, why in (("nonsense", "stdin:2: the line is not JSON (write one object a line"),
+                          ("\x00\x01\x02", "stdin:2: the line is not JSON"), ('{"loss": 1}', "stdin:2: trial: "),
+                          ('{"trial": "a", "step": 0}', "stdin:2: step: 0 is not a whole number"),
+                          ('{"trial": "a", "step": 2}', "stdin:2: step: 2 comes after step 3"),
+                          ('{"trial": "a", "loss": "low"}', 'stdin:2: loss: the text "low" is not a number'),
+                          ("[" * 2**20, "stdin:2: the line is not JSON"),
+                          ("x" * (2**24 + 9), "stdin:2: the line is longer than 16777216 bytes")):
+            result = self.simulate(input='{"trial": "a", "step": 3, "loss": 1}\n' + line + "\n{}", check=False)
+            self.assertEqual(result.returncode, 2, result.stderr)
+            self.assertEqual(len(result.stdout.splitlines()), 1)
+            self.assertTrue(result.stderr.startswith(why), result.stderr)
+        long = json.dumps({"trial": "n" * 10000, "x": "y" * 2**20, "loss": 1})
+        self.assertEqual(json.loads(self.simulate(input=long).stdout)["trial"], "n" * 10000)
+
+    def test_a_wrong_scheduler_is_refused_as_check_refuses_it(self):
+        path = self.write("bad.yaml", "scheduler:\n  type: asha\n  metric: loss\n  mode: min\n  max_tt: 3\n")
+        result = self.cli("simulate", "--scheduler", path, check=False, server=False, input="")
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("bad.yaml:5: scheduler.max_tt: unknown key", result.stderr)
+        sweep = self.write_sweep(scheduler={"type": "asha", "max_t": 0})
+        refused = [self.cli(*command, sweep, check=False, server=False, input="").stderr
+                   for command in (("check",), ("simulate", "--scheduler"))]
+        self.assertEqual(refused[0], refused[1])
+        for args in (("--scheduler", "-"), ("--scheduler", path + ".none"), (), ("--scheduler", path, "-o", "csv"),
+                     ("--scheduler", self.write("ok.yaml", self.RAY), "--reports", self.folder + "/none")):
+            self.assertEqual(self.cli("simulate", *args, check=False, server=False, input="").returncode, 2, args)
+
+
 TWO_SIDED = """
 import sys
 x = float(sys.argv[1].split("=")[1])
