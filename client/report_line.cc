@@ -279,6 +279,11 @@ void AddVerdict(const SimulatedAnswer& answer, JsonObject* object) {
   if (answer.value) object->Number("value", *answer.value);
   if (answer.has_bracket) object->Integer("bracket", verdict.bracket);
   if (!verdict.recorded) return;
+  if (verdict.rank == 0) {  // not at a rung
+    if (verdict.has_cutoff) object->Number("cutoff", verdict.cutoff);
+    if (verdict.peers > 0) object->Integer("peers", verdict.peers);
+    return;
+  }
   if (verdict.milestone == std::floor(verdict.milestone)) {
     object->Integer("rung", static_cast<int64_t>(verdict.milestone));
   } else {
@@ -313,6 +318,17 @@ std::string AnswerJson(const SimulatedAnswer& answer) {
     case SimulatedAnswer::Kind::kEnded:
       object.Bool("ended", true);
       break;
+  }
+  if (!answer.resumed.empty()) {
+    JsonList names;
+    for (const TrialName& name : answer.resumed) {
+      if (name.is_number) {
+        names.Raw(name.text);
+      } else {
+        names.Text(name.text);
+      }
+    }
+    object.Raw("resumed", names.Finish());
   }
   return object.Text("text", answer.text).Finish();
 }

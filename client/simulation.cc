@@ -48,7 +48,9 @@ std::optional<int64_t> Simulation::StepOf(const ReportLine& line, const Trial& t
 }
 
 Simulation::Trial* Simulation::Add(const TrialName& name) {
-  Trial& trial = trials_[name];
+  const auto it = trials_.emplace(name, Trial()).first;
+  by_number_.push_back(it);
+  Trial& trial = it->second;
   trial.number = static_cast<uint32_t>(counts_.trials++);
   scheduler_->AddTrial(trial.number, scheduler_->BracketFor(trial.number));
   return &trial;
@@ -103,14 +105,33 @@ std::optional<SimulatedAnswer> Simulation::Take(const ReportLine& line, Problem*
       scheduler_->RemoveTrial(trial->number);
       break;
   }
+  LetOn(&answer);
   return answer;
+}
+
+void Simulation::LetOn(SimulatedAnswer* answer) {
+  while (const auto next = scheduler_->NextResumption(false)) {
+    scheduler_->Apply(next->trial, next->verdict);
+    by_number_[next->trial]->second.paused = false;
+    answer->resumed.push_back(by_number_[next->trial]->first);
+  }
+  if (answer->resumed.empty()) return;
+  std::vector<std::string> names;
+  for (const TrialName& name : answer->resumed) names.push_back(name.text);
+  answer->text += "; goes on: " + Join(names, ", ");
 }
 
 void Simulation::Judge(Trial* trial, SimulatedAnswer* answer) {
   answer->value = trial->last_value;
+  if (trial->paused) {
+    answer->verdict.action = Action::kPause;
+    answer->text = "the trial is paused: nothing is judged";
+    return;
+  }
   answer->verdict = scheduler_->Decide({trial->number, trial->last_step, trial->last_value});
   answer->text = Explain(answer->verdict, metric_, goal_);
   scheduler_->Apply(trial->number, answer->verdict);
+  trial->paused = answer->verdict.action == Action::kPause;
   if (answer->verdict.action != Action::kStop) return;
   const bool at_max = answer->verdict.reason == Reason::kReachedMax;
   ++(at_max ? counts_.completed : counts_.stopped);
@@ -145,7 +166,10 @@ std::string Simulation::Summary() const {
   add(counts_.stopped, "stopped");
   add(counts_.completed, "completed");
   add(counts_.failed, "failed");
-  add(counts_.trials - counts_.stopped - counts_.completed - counts_.failed, "not ended");
+  uint64_t paused = 0;
+  for (const auto& [name, trial] : trials_) paused += trial.paused && trial.end == End::kNone ? 1 : 0;
+  add(paused, "paused");
+  add(counts_.trials - counts_.stopped - counts_.completed - counts_.failed - paused, "not ended");
   std::string text = Count(counts_.reports, "report") + " of " + Count(counts_.trials, "trial");
   if (!parts.empty()) text += ": " + Join(parts, ", ");
   if (counts_.ignored > 0) text += "; " + Count(counts_.ignored, "line") + " of trials that had ended";

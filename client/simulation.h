@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "common/problem.h"
 #include "schedulers/scheduler.h"
@@ -47,10 +48,12 @@ struct SimulatedAnswer {
   std::optional<double> value;  // that was judged
   bool has_bracket = false;     // the scheduler has rungs, and brackets of them
   std::string text;             // for people
+  std::vector<TrialName> resumed;  // paused trials that the scheduler lets on now, this one perhaps among them
 };
 
 // Not thread-safe. Numbers the trials in the order in which they appear, and does with each what the controller does: a
-// trial that is stopped or ends by itself is judged once more by its last report (DecideFinal), then forgotten.
+// trial that is stopped or ends by itself is judged once more by its last report (DecideFinal), then forgotten; one
+// that is paused is not judged until it is let on.
 class Simulation {
  public:
   struct Counts {
@@ -80,11 +83,13 @@ class Simulation {
     End end = End::kNone;
     int64_t last_step = 0;  // 0: none yet
     std::optional<double> last_value;
+    bool paused = false;
   };
 
   std::optional<int64_t> StepOf(const ReportLine& line, const Trial& trial, Problem* problem) const;
   Trial* Add(const TrialName& name);
   void Judge(Trial* trial, SimulatedAnswer* answer);
+  void LetOn(SimulatedAnswer* answer);
   void Complete(Trial* trial, SimulatedAnswer* answer);
   Verdict Finish(Trial* trial, End end);
 
@@ -93,6 +98,7 @@ class Simulation {
   const Goal goal_;
   const bool has_rungs_;
   std::map<TrialName, Trial> trials_;
+  std::vector<std::map<TrialName, Trial>::iterator> by_number_;
   Counts counts_;
 };
 

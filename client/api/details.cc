@@ -243,7 +243,7 @@ std::vector<std::string> SweepDetails(const v1::Sweep& sweep, const DetailOption
   AddField("folder", spec.program().workdir(), &lines);
   AddField("search", spec.search().type() + ", seed " + std::to_string(sweep.seed()), &lines);
   AddField("warm start", WarmStartText(sweep), &lines);
-  AddField("scheduler", spec.scheduler().type(), &lines);
+  AddField("scheduler", spec.scheduler().type() + (spec.scheduler().promotion() ? ", promotion" : ""), &lines);
   AddField("device", sweep.device(), &lines);
   AddField("created", TimeText(sweep.create_time(), sweep.has_create_time()), &lines);
   AddField("ended", TimeText(sweep.end_time(), sweep.has_end_time()), &lines);
@@ -266,7 +266,7 @@ std::vector<std::string> SweepDetails(const v1::Sweep& sweep, const DetailOption
   for (const v1::Sweep::Rung& rung : sweep.rungs()) {
     rungs.push_back({std::to_string(rung.bracket()), ShortNumber(rung.milestone(), 6),
                      std::to_string(rung.recorded()),
-                     std::to_string(promotion ? rung.waiting() : rung.stopped()),
+                     std::to_string(promotion ? rung.promoted() : rung.stopped()),
                      rung.has_cutoff() ? ShortNumber(rung.cutoff(), 6) : ""});
   }
   AddTable(
@@ -274,7 +274,7 @@ std::vector<std::string> SweepDetails(const v1::Sweep& sweep, const DetailOption
       {{"bracket", true},
        {"step", true},
        {"reached", true},
-       {promotion ? "paused" : "stopped", true},
+       {promotion ? "went on" : "stopped", true},
        {"cutoff", true}},
       rungs, options, &lines);
   return lines;

@@ -257,6 +257,54 @@ class WithServer(harness.TestCase):
         self.assertIn("worse than the cutoff", stopped[0].state_reason)
         self.assertEqual(sweep.counts.completed + sweep.counts.stopped, 12)
 
+    RESUMABLE = """import os, sys, time
+x = float(sys.argv[1])
+done = 0
+came = os.path.join(os.environ.get("TUNESMITH_RESUME_FROM", "/nowhere"), "epoch")
+if os.path.exists(came):
+    done = int(open(came).read())
+for epoch in range(done + 1, 10):
+    time.sleep(0.05)
+    kept = os.path.join(os.environ["TUNESMITH_CHECKPOINT_DIR"], "epoch")
+    with open(kept + ".new", "w") as f:
+        f.write(str(epoch))
+    os.replace(kept + ".new", kept)
+    print("epoch=%d loss=%.6f" % (epoch, (x - 0.3) ** 2 + 1 / epoch), flush=True)
+"""
+
+    def test_promotion_pauses_trials_and_lets_the_best_go_on_from_their_checkpoints(self):
+        server = self.start_server(data="kept")
+        for name in ("w1", "w2"):
+            self.start_worker(name)
+        script = self.write("resumable.py", self.RESUMABLE)
+        self.cli("submit", self.write_sweep(
+            trials=12, command=["/usr/bin/python3", script, "${x}"], parameters={"x": {"uniform": [0, 1]}},
+            scheduler={"type": "asha", "variant": "promotion", "max_t": 9, "reduction_factor": 3}))
+        s = self.stubs()
+        wait_for("a paused trial", lambda: any(t.state == s.types.Trial.PAUSED for t in self.trials("toy")))
+        server.kill()
+        self.start_server(data="kept", listen=self.address)
+        sweep = self.wait_sweep("toy")
+        self.assertEqual(sweep.state, s.types.Sweep.SUCCEEDED, sweep.state_reason)
+        trials = json.loads(self.cli("trials", "toy", "-o", "json").stdout)
+        self.assertEqual({t["state"] for t in trials}, {"completed", "stopped"})
+        for t in trials:
+            if t["state"] == "stopped":
+                self.assertIn("is not among the best at rung", t["reason"])
+        rows = self.cli("export", "toy", "--measurements", "-o", "jsonl").stdout.splitlines()
+        steps = {}
+        for row in map(json.loads, rows):
+            steps.setdefault(row["trial"], []).append(row["step"])
+        self.assertEqual(len(steps), 12)
+        for trial, of in steps.items():
+            self.assertEqual(of, list(range(1, len(of) + 1)), "trial %d trained a step twice" % trial)
+        completed = [t["trial"] for t in trials if t["state"] == "completed"]
+        self.assertEqual([steps[t][-1] for t in completed], [9] * len(completed))
+        self.assertLess(len(completed), 5)
+        shown = self.cli("show", "toy").stdout
+        self.assertIn("asha, promotion", shown)
+        self.assertIn("WENT ON", shown)
+
     def test_watch_shows_every_trial_and_ends_with_the_sweep(self):
         self.start_server()
         self.start_worker()

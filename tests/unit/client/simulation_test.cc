@@ -301,6 +301,30 @@ TEST(Simulation, AMetricThatNoReportHasIsSaidAtTheEnd) {
   EXPECT_EQ(s.simulation().Summary(), "1 report of 1 trial: 1 not ended; no report has v");
 }
 
+TEST(Simulation, PausedTrialsGoOnWhenTheyAreAmongTheBestAndAreNotJudgedBefore) {
+  Session session("{type: asha, variant: promotion, metric: v, mode: min, max_t: 9, reduction_factor: 2}");
+  EXPECT_EQ(session.Report("a", 1, "0.5").verdict.action, Action::kPause);
+  const SimulatedAnswer idle = session.Report("a", 2, "0.1");
+  EXPECT_EQ(idle.verdict.action, Action::kPause);
+  EXPECT_EQ(idle.text, "the trial is paused: nothing is judged");
+  const SimulatedAnswer worse = session.Report("b", 1, "0.7");
+  EXPECT_EQ(worse.verdict.action, Action::kPause);
+  EXPECT_EQ(worse.text, "0.7 is not among the best at rung 1 (rank 2 of 2, v min); goes on: a");
+  EXPECT_NE(AnswerJson(worse).find("\"resumed\":[\"a\"]"), std::string::npos) << AnswerJson(worse);
+  EXPECT_EQ(session.Report("a", 2, "0.1").verdict.action, Action::kPause) << "at rung 2 now";
+  EXPECT_EQ(session.simulation().Summary(), "4 reports of 2 trials: 2 paused");
+}
+
+TEST(Simulation, UnderTheMedianRuleThereAreNoRungs) {
+  Session session("{type: median, metric: v, mode: min, min_samples_required: 1}");
+  session.Report("a", 1, "0.5");
+  const SimulatedAnswer worse = session.Report("b", 1, "0.7");
+  EXPECT_EQ(worse.verdict.action, Action::kStop);
+  const std::string json = AnswerJson(worse);
+  EXPECT_EQ(json.find("rung"), std::string::npos) << json;
+  EXPECT_NE(json.find("\"cutoff\":0.5,\"peers\":1"), std::string::npos) << json;
+}
+
 TEST(Simulation, NoReportsAreFine) { EXPECT_EQ(Session(kAsha).simulation().Summary(), "0 reports of 0 trials"); }
 
 TEST(Simulation, FifoHasNoBracketsAndStopsAtMaxT) {
