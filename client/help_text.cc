@@ -61,6 +61,9 @@ const std::vector<CommandHelp>& AllCommandHelp() {
        "tunesmith logs digits 12\n"
        "tunesmith logs digits 12 -f             # until it ends\n"
        "tunesmith logs digits 12 --tail 4k --attempt 1"},
+      {"why", "Why a trial stopped, waits or failed, and what happens next",
+       "tunesmith why digits 12\n"
+       "tunesmith why digits        # all trials by cause, what waits and why, workers that take nothing"},
       {"stop", "End a sweep, or one trial of it",
        "tunesmith stop digits\ntunesmith stop digits 12"},
       {"pause", "Start no more trials of a sweep", "tunesmith pause digits"},

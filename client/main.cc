@@ -273,6 +273,11 @@ class CommandLine {
     });
     AddSweep(show);
     AddTrial(show);
+    CLI::App* why = Add("why", [this](const Settings& settings) {
+      return WhyCommand(settings, flags_.sweep, Trial());
+    });
+    AddSweep(why);
+    AddTrial(why);
     AddSweep(Add("best",
                  [this](const Settings& settings) { return BestCommand(settings, flags_.sweep); }));
     CLI::App* importance = Add("importance", [this](const Settings& settings) {

@@ -30,6 +30,8 @@ int WatchCommand(const Settings& settings, const std::string& sweep, const std::
 
 int ListCommand(const Settings& settings);
 int ShowCommand(const Settings& settings, const std::string& sweep, std::optional<uint32_t> trial);
+// Without a trial: all of the sweep, by cause.
+int WhyCommand(const Settings& settings, const std::string& sweep, std::optional<uint32_t> trial);
 int BestCommand(const Settings& settings, const std::string& sweep);
 // `metric`: of several objectives the one that is meant; "" = the first.
 int ImportanceCommand(const Settings& settings, const std::string& sweep, const std::string& metric);

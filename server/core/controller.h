@@ -62,6 +62,9 @@ class Controller {
   const std::map<WorkerId, LiveWorker>& live_workers() const { return live_; }
   // Why trials are left and none runs, in words; "" if some run or nothing is left.
   std::string WaitingReason(const Sweep& sweep) const;
+  // Why a trial is where it is and what happens next, in words, the decisive fact first: what stopped it, what it waits
+  // for and by how much each worker misses, what became of its attempts.
+  std::vector<std::string> WhyTrial(const Sweep& sweep, uint32_t number) const;
   // Grows when a worker comes, goes or changes.
   uint64_t topology() const { return topology_; }
   // Records that carried a stale epoch.
@@ -158,6 +161,13 @@ class Controller {
   bool Accepts(WorkerId id, const LiveWorker& worker) const;
   void Lease(const Sweep& sweep, uint32_t trial, WorkerId worker, LiveWorker* live, const std::vector<size_t>& devices);
   void MaybeQuarantine(WorkerId id, LiveWorker* worker, const Sweep& sweep, const AttemptExit& exit);
+
+  // --- reasons (why.cc)
+  void WhyPending(const Sweep& sweep, uint32_t number, std::vector<std::string>* lines) const;
+  void WhyAtRung(const Sweep& sweep, const Trial& trial, std::vector<std::string>* lines) const;
+  std::string AttemptText(const Trial& trial, size_t index) const;
+  // Why the worker does not take a trial of the sweep now; "" if it would.
+  std::string MissText(const Sweep& sweep, WorkerId id, const LiveWorker& worker) const;
 
   ControllerOptions options_;
   State state_;

@@ -74,6 +74,7 @@ grpc::ServerUnaryReactor* TrialServiceImpl::GetTrial(grpc::CallbackServerContext
           return;
         }
         FillTrial(controller.state(), sweep, number, Attempts::kAll, reply->response());
+        for (std::string& fact : controller.WhyTrial(sweep, number)) reply->response()->add_why(std::move(fact));
         reply->Ok();
       });
 }

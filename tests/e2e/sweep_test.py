@@ -253,6 +253,9 @@ class WithServer(harness.TestCase):
         s = self.stubs()
         self.assertEqual(sweep.state, s.types.Sweep.SUCCEEDED, sweep.state_reason)
         stopped = [t for t in self.trials("toy") if t.state == s.types.Trial.STOPPED]
+        why = self.cli("why", "toy", str(stopped[0].number)).stdout
+        self.assertIn("is stopped\n  " + stopped[0].state_reason, why)
+        self.assertIn("stopped at rung ", self.cli("why", "toy").stdout)
         self.assertGreater(len(stopped), 0)
         self.assertIn("worse than the cutoff", stopped[0].state_reason)
         self.assertEqual(sweep.counts.completed + sweep.counts.stopped, 12)
