@@ -34,6 +34,14 @@ void Controller::FinishRecovery(Time now, Output* out) {
     for (const Trial& trial : sweep->trials) work.points_used += trial.from_user && !trial.repeat_of ? 1 : 0;
     if (IsTerminal(sweep->state)) continue;
     TellHistory(*sweep);
+    // Workers that have checkpoints of what waits get the time of a lease to come back, unless they were given up before.
+    std::vector<uint32_t> waiting = sweep->pending.Numbers();
+    waiting.insert(waiting.end(), sweep->paused.begin(), sweep->paused.end());
+    for (const uint32_t number : waiting) {
+      const std::vector<Attempt>& attempts = sweep->trials[number].attempts;
+      if (attempts.empty() || !attempts.back().worker || attempts.back().state == AttemptState::kLost) continue;
+      live_[attempts.back().worker].last_seen = now_;
+    }
     for (uint32_t number : sweep->live) {
       const Attempt* attempt = sweep->trials[number].LiveAttempt();
       TS_CHECK(attempt != nullptr, "a live trial has a live attempt");

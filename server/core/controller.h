@@ -154,7 +154,8 @@ class Controller {
   LiveWorker* FindPlace(const Sweep& sweep, WorkerId* id, std::vector<size_t>* devices);
   // Whether the worker takes trials and has room for one more now; the devices for it.
   bool HasRoom(const Sweep& sweep, WorkerId id, const LiveWorker& worker, std::vector<size_t>* devices) const;
-  // The worker on whose disk the trial's checkpoints lie, if it takes trials and could run this one; else none.
+  // The worker on whose disk the trial's checkpoints lie, if it takes trials and could run this one, or was heard of
+  // within its lease; else none.
   WorkerId HomeOf(const Sweep& sweep, const Trial& trial) const;
   int64_t FreePlaces(const Sweep& sweep) const;
   double GpusFor(const Sweep& sweep) const;  // after gpus_optional

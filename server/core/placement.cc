@@ -97,7 +97,11 @@ WorkerId Controller::HomeOf(const Sweep& sweep, const Trial& trial) const {
   const Attempt& last = trial.attempts.back();
   if (last.exit && last.exit->start_failed) return {};
   const auto home = live_.find(last.worker);
-  if (home == live_.end() || !Accepts(home->first, home->second)) return {};
+  if (home == live_.end()) return {};
+  const WorkerIdentity& identity = state_.workers().at(home->first);
+  if (identity.drained || identity.quarantined || home->second.draining) return {};
+  // It may only be about to connect again, as after a restart of the controller.
+  if (!home->second.session) return (now_ - home->second.last_seen).ms < options_.lease_ms ? home->first : WorkerId();
   const WorkerHello& info = home->second.info;
   const double gpus = GpusFor(sweep);
   const bool could = info.cpus >= sweep.spec->resources.cpus &&

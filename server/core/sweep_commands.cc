@@ -187,13 +187,13 @@ void Controller::Handle(const Tick& command) {
   }
   for (auto& [id, worker] : live_) {
     if ((now_ - worker.last_seen).ms < options_.lease_ms) continue;
+    dispatch_ = true;  // what waited for it goes elsewhere
     if (worker.session) {
       Effect_(
           CloseSession{worker.session, Unavailable("no heartbeat for " + std::to_string(options_.lease_ms) + " ms")});
       sessions_.erase(worker.session);
       worker.session = SessionId();
       ++topology_;
-      dispatch_ = true;
     }
     const auto attempts = worker.attempts;
     for (const auto& [attempt, sequence] : attempts) {

@@ -213,5 +213,47 @@ TEST_F(PromotionTest, ATrialGoesOnWhereItsCheckpointsAreOrElsewhereIfThatWorkerI
   EXPECT_EQ(TrialOf(id, 0).attempts.back().worker, of_b);
 }
 
+TEST_F(PromotionTest, AfterARestartATrialWaitsForItsWorkerToComeBackAsLongAsALease) {
+  const SessionId a = Connect("a");
+  const SweepId id = Create(PromotionSpecOf(20));
+  const SessionId b = Connect("b");
+  ReportAndPause(a, id, 0, 1, 0.5);
+  const AttemptRef on_a = RefOf(id, 2), on_b = RefOf(id, 1);
+  Restart();
+  const SessionId again = Connect("b", 1, 0, "boot-1", {on_b});
+  ReportAndPause(again, id, 1, 1, 0.9);
+  EXPECT_EQ(TrialOf(id, 0).state, TrialState::kPending) << "a may be about to connect";
+  EXPECT_EQ(TrialOf(id, 3).attempts.back().worker, state().FindWorker("b"));
+  Advance(Seconds(15));
+  Post(WorkerHeartbeat{again});
+  Advance(Seconds(10));
+  EXPECT_EQ(TrialOf(id, 2).attempts.back().state, AttemptState::kLost);
+  ReportAndPause(again, id, 3, 1, 2.0);
+  ASSERT_EQ(TrialOf(id, 0).attempts.size() + TrialOf(id, 2).attempts.size(), 3u);
+  (void)on_a;
+  (void)b;
+}
+
+TEST_F(PromotionTest, AnIdleWorkerTakesOverWhenTheOneWithTheCheckpointsStaysAway) {
+  const SessionId a = Connect("a");
+  const SweepId id = Create(PromotionSpecOf(2));
+  ReportAndPause(a, id, 0, 1, 0.5);
+  ReportAndPause(a, id, 1, 1, 0.9);
+  ReportAndPause(a, id, 0, 2, 0.4);
+  const AttemptRef last = RefOf(id, 0);
+  Control(id, Operation::kPause);
+  Ended(a, last, ExitCode(1, "boom"));  // nothing runs; no retry is left
+  EXPECT_EQ(TrialOf(id, 0).state, TrialState::kFailed);
+  EXPECT_EQ(TrialOf(id, 1).state, TrialState::kPaused);
+  Restart();
+  const SessionId b = Connect("b");
+  Control(id, Operation::kResume);
+  EXPECT_EQ(TrialOf(id, 1).state, TrialState::kPending) << "a has its checkpoints";
+  Advance(Seconds(15));
+  Post(WorkerHeartbeat{b});
+  Advance(Seconds(10));
+  EXPECT_EQ(TrialOf(id, 1).attempts.back().worker, state().FindWorker("b"));
+}
+
 }  // namespace
 }  // namespace tunesmith
