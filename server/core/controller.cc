@@ -34,7 +34,7 @@ void Controller::FinishRecovery(Time now, Output* out) {
     for (const Trial& trial : sweep->trials) work.points_used += trial.from_user && !trial.repeat_of ? 1 : 0;
     if (IsTerminal(sweep->state)) continue;
     TellHistory(*sweep);
-    // Workers that have checkpoints of what waits get the time of a lease to come back, unless they were given up before.
+    // Workers that have checkpoints of what waits get the time of a lease to come back, unless they had been given up.
     std::vector<uint32_t> waiting = sweep->pending.Numbers();
     waiting.insert(waiting.end(), sweep->paused.begin(), sweep->paused.end());
     for (const uint32_t number : waiting) {

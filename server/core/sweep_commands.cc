@@ -155,7 +155,7 @@ void Controller::Handle(const SuggestionReady& command) {
     return MaybeFinishSweep(command.sweep);
   }
   // Asked for in order and answered in order; anything else is an answer to a question nobody has any more.
-  if (command.trial != sweep->trials.size()) return;
+  if (command.trial != sweep->trials.size()) return MaybeFinishSweep(command.sweep);
   CreateTrials(*sweep, command.suggestion.point, command.suggestion.origin);
 }
 

@@ -310,5 +310,19 @@ TEST_F(SweepsTest, CommandsToUnknownSweepsAreRefused) {
   EXPECT_EQ(Do(CompleteTrial{{none, 0}, LeaseEpoch(1), ""}).reason, "SWEEP_NOT_FOUND");
 }
 
+TEST_F(SweepsTest, ASweepEndsThoughTheLastAnswerIsAPointThatWasFreedAfterTheSpaceWasExhausted) {
+  HoldSuggestions();
+  SweepSpec spec = SpecOf("digits", 3);
+  const SessionId worker = Connect("w", 3);
+  const SweepId id = Create(spec);
+  ASSERT_EQ(held_suggestions().size(), 3u);
+  GiveSuggestion();
+  Finish(worker, RefOf(id, 0), 0.5);
+  GiveSuggestion(true);
+  EXPECT_EQ(SweepOf(id).state, SweepState::kActive) << "one more answer is to come";
+  GiveSuggestion();
+  EXPECT_EQ(SweepOf(id).state, SweepState::kSucceeded);
+}
+
 }  // namespace
 }  // namespace tunesmith
