@@ -9,15 +9,13 @@
 namespace tunesmith {
 namespace {
 
-std::string Count(uint64_t count, const char* noun) {
-  return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
-}
-
 // A trial that completes may bring its last report along.
 bool BringsReport(const ReportLine& line) {
   return line.event == ReportLine::Event::kReport ||
          (line.event == ReportLine::Event::kComplete && line.value.has_value());
 }
+
+std::string Count(uint64_t count, const char* noun) { return Counted(static_cast<int64_t>(count), noun); }
 
 std::string FinalText(const Verdict& verdict, const std::string& metric, Goal goal) {
   const bool nothing = !verdict.recorded && verdict.reason == Reason::kNone;

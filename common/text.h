@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,6 +11,12 @@ namespace tunesmith {
 
 // Shortest text that reads back as the same double; a whole number keeps its ".0" ("1.0", "1e-05", "nan", "-inf").
 std::string DoubleText(double value);
+
+// Six significant digits, for people ("0.61", "1e-05").
+std::string ShortText(double value);
+
+// "1 trial", "2 trials".
+std::string Counted(int64_t count, std::string_view noun);
 
 // Length in bytes of the valid UTF-8 sequence at the start of `text`; 0 if there is none.
 size_t Utf8SequenceLength(std::string_view text);

@@ -10,8 +10,8 @@
 #include <utility>
 
 #include "common/limits.h"
-#include "common/text.h"
 #include "schedulers/asha_promotion.h"
+#include "schedulers/options.h"
 #include "schedulers/rungs.h"
 
 namespace tunesmith {
@@ -50,8 +50,7 @@ class Asha final : public Scheduler {
   Verdict JudgeAtRungs(int32_t bracket, const TrialReport& report) const;
   std::optional<double> Cutoff(const Rung& rung) const;  // as a score
   double Score(double value) const;
-  // Back and forth between a metric and its score; 0 stays 0, never -0.
-  double Oriented(double x) const { return options_.goal == Goal::kMax ? x : 0.0 - x; }
+  double Oriented(double x) const { return tunesmith::Oriented(options_.goal, x); }
 
   const SchedulerOptions options_;
   const double fraction_;  // of the recorded trials that are below the cutoff
@@ -197,36 +196,16 @@ std::vector<RungStatus> Asha::Rungs() const {
   return all;
 }
 
-// "3.5", "4": a number of an option as a person writes it.
-std::string OptionText(double x) {
-  std::string text = DoubleText(x);
-  if (text.ends_with(".0")) text.resize(text.size() - 2);
-  return text;
-}
-
 // Appends what is wrong with the options, read on their own (max_t filled in).
 void CheckOptions(const SchedulerOptions& o, Problems* problems) {
   const auto add = [&](const char* field, std::string message, std::string hint) {
     problems->push_back({field, std::move(message), std::move(hint)});
   };
-  const bool max_t_fits = o.max_t >= 1 && o.max_t <= kMaxTMax;
-  if (!max_t_fits) {
+  if (o.max_t < 1 || o.max_t > kMaxTMax) {
     add("scheduler.max_t", std::to_string(o.max_t) + " is not between 1 and 2^53",
         "give the number of steps (epochs) of a full trial");
   }
-  const bool grace_is_whole = o.grace_period >= 1 && o.grace_period == std::floor(o.grace_period);
-  if (!(o.grace_period > 0) || std::isinf(o.grace_period)) {
-    add("scheduler.grace_period", OptionText(o.grace_period) + " is not greater than 0",
-        "give the number of steps before a trial may be stopped, e.g. 1");
-  } else if (!o.compat_ray && !grace_is_whole) {
-    add("scheduler.grace_period", OptionText(o.grace_period) + " is not a whole number of steps",
-        "use " + OptionText(std::max(1.0, std::ceil(o.grace_period))) +
-            ", or compat: ray, where a fraction is allowed");
-  } else if (max_t_fits && o.grace_period > static_cast<double>(o.max_t)) {
-    add("scheduler.grace_period",
-        OptionText(o.grace_period) + " is greater than max_t " + std::to_string(o.max_t),
-        "make grace_period smaller or max_t larger");
-  }
+  CheckGracePeriod(o, false, problems);
   if (o.promotion && (o.compat_ray || !o.stop_last_trials)) {
     add("scheduler.variant", std::string("promotion does not go with ") +
                                  (o.compat_ray ? "compat: ray, which only stops" : "stop_last_trials: false"),

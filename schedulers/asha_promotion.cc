@@ -52,7 +52,7 @@ class AshaPromotion final : public Scheduler {
     bool waits = false;
   };
 
-  double Oriented(double x) const { return options_.goal == Goal::kMax ? x : 0.0 - x; }
+  double Oriented(double x) const { return tunesmith::Oriented(options_.goal, x); }
   double Score(double value) const {
     return std::isnan(value) ? -std::numeric_limits<double>::infinity() : Oriented(value);
   }

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "common/text.h"
+#include "schedulers/options.h"
 #include "schedulers/rungs.h"
 
 namespace tunesmith {
@@ -102,8 +102,7 @@ class Median final : public Scheduler {
   void Judge(const History& own, double score, std::vector<double> means, Verdict* verdict) const;
   // A score counts towards the trial's best.
   double Best(const History& history, double score) const;
-  // Back and forth between a metric and its score; 0 stays 0, never -0.
-  double Oriented(double x) const { return options_.goal == Goal::kMax ? x : 0.0 - x; }
+  double Oriented(double x) const { return tunesmith::Oriented(options_.goal, x); }
 
   const SchedulerOptions options_;
   const int64_t max_t_;                         // 0: no limit
@@ -263,31 +262,6 @@ void Median::RemoveTrial(uint32_t trial) {
   history.means.shrink_to_fit();
 }
 
-// "3.5", "4": a number of an option as a person writes it.
-std::string OptionText(double x) {
-  std::string text = DoubleText(x);
-  if (text.ends_with(".0")) text.resize(text.size() - 2);
-  return text;
-}
-
-void CheckGrace(const SchedulerOptions& o, Problems* problems) {
-  const auto add = [&](std::string message, std::string hint) {
-    problems->push_back({"scheduler.grace_period", std::move(message), std::move(hint)});
-  };
-  const double grace = o.grace_period;
-  const std::string text = OptionText(grace);
-  if (!(grace >= 0) || std::isinf(grace) || (grace == 0 && !o.compat_ray)) {
-    add(text + (o.compat_ray ? " is less than 0" : " is not greater than 0"),
-        "give the number of steps before a trial may be stopped, e.g. 1");
-  } else if (!o.compat_ray && grace != std::floor(grace)) {
-    add(text + " is not a whole number of steps",
-        "use " + OptionText(std::ceil(grace)) + ", or compat: ray, where a fraction is allowed");
-  } else if (o.max_t > 0 && grace > static_cast<double>(o.max_t)) {
-    add(text + " is greater than max_t " + std::to_string(o.max_t),
-        "make grace_period smaller or max_t larger");
-  }
-}
-
 }  // namespace
 
 std::unique_ptr<Scheduler> MakeMedian(const SchedulerOptions& options, Problems* problems) {
@@ -296,7 +270,7 @@ std::unique_ptr<Scheduler> MakeMedian(const SchedulerOptions& options, Problems*
     found.push_back({"scheduler.max_t", std::to_string(options.max_t) + " is less than 1",
                      "give the last step of a trial, or leave max_t out for no limit"});
   }
-  CheckGrace(options, &found);
+  CheckGracePeriod(options, options.compat_ray, &found);
   if (options.min_samples_required < 1) {
     found.push_back({"scheduler.min_samples_required",
                      std::to_string(options.min_samples_required) + " is less than 1",

@@ -10,7 +10,12 @@
 #include <utility>
 #include <vector>
 
+#include "search/searcher.h"
+
 namespace tunesmith {
+
+// Back and forth between a metric and its score, of which the larger is better; 0 stays 0, never -0.
+inline double Oriented(Goal goal, double x) { return goal == Goal::kMax ? x : 0.0 - x; }
 
 // Milestones grace * factor^k below max_t, ascending, each rounded up to a whole step and none
 // twice. Exact for whole factors. There is none at max_t: a trial that gets there has completed.

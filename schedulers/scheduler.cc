@@ -1,7 +1,6 @@
 #include "schedulers/scheduler.h"
 
 #include <algorithm>
-#include <cstdio>
 
 #include "common/text.h"
 #include "schedulers/asha.h"
@@ -11,15 +10,9 @@
 namespace tunesmith {
 namespace {
 
-std::string Short(double x) {
-  char buffer[32];
-  std::snprintf(buffer, sizeof(buffer), "%.6g", x);
-  return buffer;
-}
-
 // Two different numbers never look alike.
 std::pair<std::string, std::string> ShortPair(double a, double b) {
-  std::pair<std::string, std::string> texts = {Short(a), Short(b)};
+  std::pair<std::string, std::string> texts = {ShortText(a), ShortText(b)};
   if (texts.first == texts.second && a != b) texts = {DoubleText(a), DoubleText(b)};
   return texts;
 }
@@ -61,14 +54,14 @@ bool IsDecision(const Verdict& verdict) {
 }
 
 std::string Explain(const Verdict& verdict, const std::string& metric, Goal goal) {
-  const std::string rung = " at rung " + Short(verdict.milestone);
+  const std::string rung = " at rung " + ShortText(verdict.milestone);
   const std::string place = " (rank " + std::to_string(verdict.rank) + " of " +
                             std::to_string(verdict.peers) + ", " + metric +
                             (goal == Goal::kMin ? " min)" : " max)");
   const auto [value, cutoff] = verdict.has_cutoff ? ShortPair(verdict.value, verdict.cutoff)
-                                                  : std::pair(Short(verdict.value), std::string());
+                                                  : std::pair(ShortText(verdict.value), std::string());
   const std::string median =
-      "the median of " + std::to_string(verdict.peers) + " others at step " + Short(verdict.milestone);
+      "the median of " + std::to_string(verdict.peers) + " others at step " + ShortText(verdict.milestone);
   const std::string now = " (" + value + " now, " + (goal == Goal::kMin ? "min)" : "max)");
   switch (verdict.reason) {
     case Reason::kNone:

@@ -112,6 +112,8 @@ std::string SpecJson(const v1::SweepSpec& spec) {
 
 }  // namespace
 
+std::string FirstLine(const std::string& text) { return text.substr(0, text.find('\n')); }
+
 std::string StateWord(v1::Sweep::State state) { return Lower(v1::Sweep::State_Name(state)); }
 std::string StateWord(v1::Trial::State state) { return Lower(v1::Trial::State_Name(state)); }
 std::string StateWord(v1::Attempt::State state) { return Lower(v1::Attempt::State_Name(state)); }

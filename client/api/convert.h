@@ -17,6 +17,7 @@ namespace tunesmith {
 
 // "active", "completed", "online": the enum's name in lower case; "unknown" for a state of a newer
 // controller.
+std::string FirstLine(const std::string& text);
 std::string StateWord(v1::Sweep::State state);
 std::string StateWord(v1::Trial::State state);
 std::string StateWord(v1::Attempt::State state);

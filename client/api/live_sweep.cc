@@ -99,8 +99,7 @@ int64_t EndedOf(const v1::Sweep::Counts& counts) {
 
 // Failures of one cause differ in numbers and paths only by accident; the first line says enough.
 std::string CauseOf(const v1::Trial& trial) {
-  const std::string& reason = trial.state_reason();
-  const std::string line = reason.substr(0, reason.find('\n'));
+  const std::string line = FirstLine(trial.state_reason());
   return line.empty() ? "no reason given" : line;
 }
 

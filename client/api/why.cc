@@ -12,7 +12,7 @@ namespace {
 constexpr size_t kTrialsNamedMax = 8;
 
 // Stops at one rung have values of their own, and failures a trace: what is left groups them.
-std::string CauseOf(const v1::Trial& trial) {
+std::string GroupOf(const v1::Trial& trial) {
   const std::string& reason = trial.state_reason();
   const bool at_rung = trial.state() == v1::Trial::STOPPED || trial.state() == v1::Trial::PAUSED;
   const size_t rung = reason.find(" at rung ");
@@ -20,7 +20,7 @@ std::string CauseOf(const v1::Trial& trial) {
     return reason.substr(rung + 1, reason.find_first_of(" ,", rung + 9) - rung - 1);
   }
   if (at_rung && reason.find("the median of ") != std::string::npos) return "below the median";
-  return reason.substr(0, reason.find('\n'));
+  return FirstLine(reason);
 }
 
 bool TakesNothing(const v1::Worker& worker) {
@@ -45,7 +45,7 @@ std::string WorkerText(const v1::Worker& worker) {
 }  // namespace
 
 void CauseGroups::Add(const v1::Trial& trial) {
-  const std::string cause = CauseOf(trial);
+  const std::string cause = GroupOf(trial);
   auto group = std::find_if(groups_.begin(), groups_.end(), [&](const CauseGroup& g) {
     return g.state == trial.state() && g.cause == cause;
   });
@@ -77,7 +77,7 @@ std::string TrialWhyJson(const v1::Trial& trial) {
 }
 
 std::vector<std::string> SweepWhy(const v1::Sweep& sweep, const std::vector<CauseGroup>& groups,
-                                  const v1::Trial* next, const std::vector<v1::Worker>& workers) {
+                                  const v1::Trial* waiting, const std::vector<v1::Worker>& workers) {
   std::vector<std::string> lines = {"sweep " + sweep.id() + " is " + StateWord(sweep.state()) +
                                     (sweep.state_reason().empty() ? "" : ": " + sweep.state_reason())};
   if (!sweep.waiting_reason().empty()) AddFact("nothing runs: " + sweep.waiting_reason(), &lines);
@@ -89,9 +89,9 @@ std::vector<std::string> SweepWhy(const v1::Sweep& sweep, const std::vector<Caus
                 (group.cause.empty() ? "" : " " + group.cause) + "  (" + numbers + ")",
             &lines);
   }
-  if (next != nullptr) {
-    lines.push_back("next is trial " + std::to_string(next->number()));
-    for (const std::string& fact : next->why()) AddFact(fact, &lines);
+  if (waiting != nullptr) {
+    lines.push_back("trial " + std::to_string(waiting->number()) + " waits");
+    for (const std::string& fact : waiting->why()) AddFact(fact, &lines);
   }
   for (const v1::Worker& worker : workers) {
     if (TakesNothing(worker)) lines.push_back(WorkerText(worker));

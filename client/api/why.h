@@ -30,10 +30,9 @@ class CauseGroups {
 std::vector<std::string> TrialWhy(const v1::Trial& trial);
 std::string TrialWhyJson(const v1::Trial& trial);
 
-// `next`: the facts about the pending trial that gets the next place, if there is one. `workers`: those that take
-// nothing count.
+// `waiting`: one of the pending trials with its facts, or null. `workers`: those that take nothing count.
 std::vector<std::string> SweepWhy(const v1::Sweep& sweep, const std::vector<CauseGroup>& groups,
-                                  const v1::Trial* next, const std::vector<v1::Worker>& workers);
+                                  const v1::Trial* waiting, const std::vector<v1::Worker>& workers);
 std::string SweepWhyJson(const v1::Sweep& sweep, const std::vector<CauseGroup>& groups,
                          const std::vector<v1::Worker>& workers);
 

@@ -51,13 +51,13 @@ int WhyCommand(const Settings& settings, const std::string& text, std::optional<
   const std::vector<v1::Worker> all(workers->workers().begin(), workers->workers().end());
   const std::vector<CauseGroup> causes = std::move(groups).Take();
   if (settings.format != OutputFormat::kTable) return Write({SweepWhyJson(*sweep, causes, all)});
-  std::optional<v1::Trial> next;
+  std::optional<v1::Trial> waiting;
   if (pending) {
     auto trial = client.GetTrial(sweep->id(), *pending);
     if (!trial.ok()) return Fail(trial.status());
-    if (trial->state() == v1::Trial::PENDING) next = *std::move(trial);
+    if (trial->state() == v1::Trial::PENDING) waiting = *std::move(trial);
   }
-  return Write(SweepWhy(*sweep, causes, next ? &*next : nullptr, all));
+  return Write(SweepWhy(*sweep, causes, waiting ? &*waiting : nullptr, all));
 }
 
 }  // namespace tunesmith

@@ -411,7 +411,7 @@ struct State::Applier {
     Trial& trial = Get(&sweep, e.trial.number);
     trial.reason = e.reason;
     // About to pause, it would wait to be let on: that is over.
-    if (trial.stop_verdict.action == Action::kPause) sweep.scheduler->RemoveTrial(e.trial.number);
+    if (trial.Pausing()) sweep.scheduler->RemoveTrial(e.trial.number);
     trial.stop_verdict = {};
     if (Attempt* attempt = trial.LiveAttempt()) attempt->state = AttemptState::kStopping;
     SetState(&sweep, e.trial.number, TrialState::kStopping);
@@ -421,11 +421,10 @@ struct State::Applier {
   void operator()(const TrialResumed& e) {
     Sweep& sweep = Get(e.trial.sweep);
     Trial& trial = Get(&sweep, e.trial.number);
-    const bool pauses = trial.state == TrialState::kStopping && trial.stop_verdict.action == Action::kPause;
-    TS_CHECK(trial.state == TrialState::kPaused || pauses, "only paused trials are resumed");
+    TS_CHECK(trial.state == TrialState::kPaused || trial.Pausing(), "only paused trials are resumed");
     sweep.scheduler->Apply(e.trial.number, e.verdict);
     trial.promoted = true;
-    if (!pauses) Requeue(&sweep, e.trial.number);  // else once its processes are gone
+    if (!trial.Pausing()) Requeue(&sweep, e.trial.number);  // else once its processes are gone
     Changed(&sweep, e.trial.number);
   }
 
@@ -454,8 +453,7 @@ struct State::Applier {
       if (trial.failures < UINT8_MAX) ++trial.failures;
       if (e.exit.start_failed) ++sweep.start_failures_in_row;
     }
-    const bool pauses = trial.state == TrialState::kStopping && trial.stop_verdict.action == Action::kPause &&
-                        e.state != AttemptState::kSucceeded;
+    const bool pauses = trial.Pausing() && e.state != AttemptState::kSucceeded;
     if (e.requeue || (pauses && trial.promoted)) {
       Requeue(&sweep, number);
     } else if (pauses) {

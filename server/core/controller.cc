@@ -289,7 +289,7 @@ void Controller::FinishAttempt(const AttemptRef& ref, uint64_t sequence, const A
 
   if (trial.state == TrialState::kStopping) {
     // Decided before: how the processes ended does not matter any more.
-    if (trial.stop_verdict.action == Action::kPause) return FinishPause(sweep, number, std::move(event));
+    if (trial.Pausing()) return FinishPause(sweep, number, std::move(event));
     const bool by_scheduler = trial.stop_verdict.action == Action::kStop;
     const bool reached_max = trial.stop_verdict.reason == Reason::kReachedMax;
     event.state = exit.lost ? AttemptState::kLost : AttemptState::kCancelled;
@@ -390,8 +390,7 @@ void Controller::LoseAttempt(const AttemptRef& ref, const std::string& why) {
 
 void Controller::StopOneTrial(const Sweep& sweep, uint32_t number, const std::string& reason) {
   const Trial& trial = *sweep.Find(number);
-  const bool pausing = trial.state == TrialState::kStopping && trial.stop_verdict.action == Action::kPause;
-  if (IsTerminal(trial.state) || (trial.state == TrialState::kStopping && !pausing)) return;
+  if (IsTerminal(trial.state) || (trial.state == TrialState::kStopping && !trial.Pausing())) return;
   const Attempt* attempt = trial.LiveAttempt();
   if (attempt == nullptr) {
     EndTrial(sweep, number, TrialState::kCancelled, reason);

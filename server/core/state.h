@@ -74,6 +74,8 @@ struct Trial {
   std::vector<Attempt> attempts;
   std::string reason;                // why it ended, or is being stopped
 
+  // The scheduler has decided to pause it, and its processes are not gone yet.
+  bool Pausing() const { return state == TrialState::kStopping && stop_verdict.action == Action::kPause; }
   Attempt* LiveAttempt() {
     return attempts.empty() || IsTerminal(attempts.back().state) ? nullptr : &attempts.back();
   }

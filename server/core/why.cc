@@ -1,9 +1,8 @@
 // Why a trial is where it is: the facts that the controller acts on, in words.
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 
-#include "common/limits.h"
+#include "common/text.h"
 #include "server/core/controller.h"
 
 namespace tunesmith {
@@ -11,16 +10,6 @@ namespace tunesmith {
 namespace {
 
 constexpr size_t kWorkersNamedMax = 8;
-
-std::string Short(double x) {
-  char buffer[32];
-  std::snprintf(buffer, sizeof(buffer), "%.6g", x);
-  return buffer;
-}
-
-std::string Count(int64_t count, const std::string& noun) {
-  return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
-}
 
 std::string Because(const AttemptExit* exit) {
   return exit == nullptr || exit->reason.empty() ? "" : ": " + exit->reason;
@@ -57,18 +46,18 @@ std::string Controller::MissText(const Sweep& sweep, WorkerId id, const LiveWork
   const int32_t cpus = sweep.spec->resources.cpus;
   const int32_t free = worker.info.cpus - worker.cpus_used;
   if (free < cpus) {
-    return Count(cpus, "CPU") + (cpus == 1 ? " is" : " are") + " asked for, " + std::to_string(free) + " of its " +
+    return Counted(cpus, "CPU") + (cpus == 1 ? " is" : " are") + " asked for, " + std::to_string(free) + " of its " +
            std::to_string(worker.info.cpus) + (free == 1 ? " is" : " are") + " free";
   }
   const double gpus = GpusFor(sweep);
   if (worker.device_used.empty()) return "it has no GPU";
   if (gpus < 1) {
     const double used = *std::min_element(worker.device_used.begin(), worker.device_used.end());
-    return Short(gpus) + " of a GPU is asked for, the most that one has free is " + Short(1 - used);
+    return ShortText(gpus) + " of a GPU is asked for, the most that one has free is " + ShortText(1 - used);
   }
   const auto whole = std::count_if(worker.device_used.begin(), worker.device_used.end(),
                                    [](double used) { return used < 1e-6; });
-  return Count(std::lround(gpus), "GPU") + (gpus == 1 ? " is" : " are") + " asked for, " + std::to_string(whole) +
+  return Counted(std::lround(gpus), "GPU") + (gpus == 1 ? " is" : " are") + " asked for, " + std::to_string(whole) +
          " of its " + std::to_string(worker.device_used.size()) + (whole == 1 ? " is" : " are") + " free";
 }
 
@@ -101,7 +90,7 @@ void Controller::WhyPending(const Sweep& sweep, uint32_t number, std::vector<std
   }
   const auto& order = sweep.pending.order();
   const auto ahead = std::distance(order.begin(), order.find(PlaceOf(trial, number)));
-  if (ahead > 0) lines->push_back(Count(ahead, "trial") + " of its sweep " + (ahead == 1 ? "goes" : "go") + " first");
+  if (ahead > 0) lines->push_back(Counted(ahead, "trial") + " of its sweep " + (ahead == 1 ? "goes" : "go") + " first");
   if (const WorkerId home = HomeOf(sweep, trial)) {
     const std::string miss = MissText(sweep, home, live_.at(home));
     lines->push_back("its checkpoints are on worker " + state_.workers().at(home).name +
@@ -119,7 +108,7 @@ void Controller::WhyPending(const Sweep& sweep, uint32_t number, std::vector<std
   close.insert(close.end(), others.begin(), others.end());
   for (size_t i = 0; i < std::min(close.size(), kWorkersNamedMax); ++i) lines->push_back(close[i]);
   if (close.size() > kWorkersNamedMax) {
-    lines->push_back("and " + Count(static_cast<int64_t>(close.size() - kWorkersNamedMax), "more worker"));
+    lines->push_back("and " + Counted(static_cast<int64_t>(close.size() - kWorkersNamedMax), "more worker"));
   }
 }
 
@@ -133,15 +122,15 @@ void Controller::WhyAtRung(const Sweep& sweep, const Trial& trial, std::vector<s
   const double rung = paused ? trial.stop_verdict.milestone : static_cast<double>(*next);
   for (const RungStatus& status : sweep.scheduler->Rungs()) {
     if (status.bracket != trial.bracket || std::ceil(status.milestone) != rung) continue;
-    std::string text = paused ? "it goes on when it is among the best at rung " + Short(rung)
-                              : "it is judged next at step " + Short(rung);
-    text += ", which " + Count(status.recorded, "trial") + (status.recorded == 1 ? " has" : " have") + " reached";
+    std::string text = paused ? "it goes on when it is among the best at rung " + ShortText(rung)
+                              : "it is judged next at step " + ShortText(rung);
+    text += ", which " + Counted(status.recorded, "trial") + (status.recorded == 1 ? " has" : " have") + " reached";
     if (sweep.spec->scheduler.promotion) {
       text += "; " + std::to_string(status.promoted) + " of them went on";
     } else if (status.stopped > 0) {
       text += "; " + std::to_string(status.stopped) + " of them stopped there";
     }
-    if (status.cutoff) text += "; the cutoff is " + Short(*status.cutoff) + " now";
+    if (status.cutoff) text += "; the cutoff is " + ShortText(*status.cutoff) + " now";
     lines->push_back(text);
     return;
   }
@@ -161,7 +150,7 @@ std::vector<std::string> Controller::WhyTrial(const Sweep& sweep, uint32_t numbe
       break;
     case TrialState::kStopping:
       lines.push_back(reason);
-      lines.push_back("its processes have " + Short(static_cast<double>(sweep.spec->stop_grace_ms) / 1000) +
+      lines.push_back("its processes have " + ShortText(static_cast<double>(sweep.spec->stop_grace_ms) / 1000) +
                       " s to leave, then they are killed");
       break;
     case TrialState::kPaused:
@@ -179,8 +168,8 @@ std::vector<std::string> Controller::WhyTrial(const Sweep& sweep, uint32_t numbe
     case TrialState::kFailed: {
       lines.push_back(reason);
       const RetrySpec& retry = sweep.spec->retry;
-      lines.push_back("it is not tried again: it failed " + Count(trial.failures, "time") + " (retry.failed: " +
-                      std::to_string(retry.failed) + ") and was lost " + Count(trial.losses, "time") +
+      lines.push_back("it is not tried again: it failed " + Counted(trial.failures, "time") + " (retry.failed: " +
+                      std::to_string(retry.failed) + ") and was lost " + Counted(trial.losses, "time") +
                       " (retry.lost: " + std::to_string(retry.lost) + ")");
       break;
     }

@@ -32,7 +32,6 @@ void FillTrial(const State& state, const Sweep& sweep, uint32_t number, Attempts
 void FillWorker(const Controller& controller, WorkerId id, v1::Worker* out);
 // `text`: the verdict in words, used where something was judged.
 void FillVerdict(const Verdict& verdict, const std::string& text, v1::Verdict* out);
-// Whether the scheduler said anything worth showing.
 void FillMeasurement(const StoredMeasurement& stored, const std::vector<std::string>& metric_names,
                      const SweepSpec& spec, v1::Measurement* out);
 

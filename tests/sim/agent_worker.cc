@@ -154,7 +154,7 @@ class AgentWorker : public WorkerModel {
   void On(const SendStop& m, Time now) { agent_.OnStop(KeyOf(m.ref), m.reason, m.now, now); }
   void On(const SendAck& m, Time now) { agent_.OnAck(KeyOf(m.ref), m.sequence, now); }
   void On(const SendVerdict& m, Time) {
-    agent_.OnVerdict(KeyOf(m.ref), m.sequence, m.verdict.action == Action::kStop, m.text);
+    agent_.OnVerdict(KeyOf(m.ref), m.sequence, m.verdict.action != Action::kContinue, m.text);
   }
   void On(const SendDrain& m, Time now) { agent_.OnDrain(m.stop_running, now); }
 

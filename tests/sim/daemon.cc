@@ -83,7 +83,7 @@ void Daemon::OnConnectFailed() {
 }
 
 void Daemon::OnConnected(SessionId session) {
-  if (!alive() || session_) return network_->ClientDied(client_);
+  if (!alive() || session_) return network_->Drop(session);  // of a connection that was on its way at a crash
   session_ = session;
   WorkerHello hello;
   hello.name = machine_.name;

@@ -108,8 +108,12 @@ void Network::Cut(Link* link, Duration client_notice, Duration controller_notice
 }
 
 void Network::ClientDied(int client) {
-  Link* link = LinkOf(client);
-  if (link == nullptr) return;
+  if (const Link* link = LinkOf(client)) Drop(link->session);
+}
+
+void Network::Drop(SessionId session) {
+  Link* link = Find(session);
+  if (link == nullptr || link->cut) return;
   link->client_knows = true;
   Cut(link, kNever, Delay());
 }

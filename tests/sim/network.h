@@ -46,6 +46,8 @@ class Network {
   void SendUp(SessionId session, ToController message);
   // The daemon's process is gone, and its end of the stream with it.
   void ClientDied(int client);
+  // The client wants no more of this one of its streams.
+  void Drop(SessionId session);
 
   // --- the controller
   void SendDown(SessionId session, ToWorker message);

@@ -40,7 +40,7 @@ TEST(WhyTest, TrialsAreGroupedByRungAndByTheFirstLineOfTheirFailure) {
   EXPECT_EQ(groups[3].count, 2);
 }
 
-TEST(WhyTest, ASweepIsToldByCauseWithWhatIsNextAndTheWorkersThatTakeNothing) {
+TEST(WhyTest, ASweepIsToldByCauseWithOneThatWaitsAndTheWorkersThatTakeNothing) {
   v1::Sweep sweep;
   sweep.set_id("digits");
   sweep.set_state(v1::Sweep::ACTIVE);
@@ -57,7 +57,7 @@ TEST(WhyTest, ASweepIsToldByCauseWithWhatIsNextAndTheWorkersThatTakeNothing) {
             (std::vector<std::string>{"sweep digits is active", "  nothing runs: no worker is connected",
                                       "  1 pending  (#5)", "  2 stopped at rung 3  (#2, #3)",
                                       "  1 stopped at rung 1  (#0)", "  2 failed exit code 1: boom  (#1, #4)",
-                                      "next is trial 5", "  it has not run yet",
+                                      "trial 5 waits", "  it has not run yet",
                                       "worker w2 is quarantined: nothing starts on it"}));
   const std::string json = SweepWhyJson(sweep, Groups(), workers);
   EXPECT_NE(json.find(R"({"state":"stopped","cause":"at rung 3","count":2,"trials":[2,3]})"), std::string::npos)

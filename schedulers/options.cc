@@ -1,0 +1,35 @@
+#include "schedulers/options.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "common/text.h"
+
+namespace tunesmith {
+
+std::string OptionText(double x) {
+  std::string text = DoubleText(x);
+  if (text.ends_with(".0")) text.resize(text.size() - 2);
+  return text;
+}
+
+void CheckGracePeriod(const SchedulerOptions& options, bool may_be_zero, Problems* problems) {
+  const double grace = options.grace_period;
+  const std::string text = OptionText(grace);
+  const auto add = [&](std::string message, std::string hint) {
+    problems->push_back({"scheduler.grace_period", std::move(message), std::move(hint)});
+  };
+  if (!(grace >= 0) || std::isinf(grace) || (grace == 0 && !may_be_zero)) {
+    add(text + (may_be_zero ? " is less than 0" : " is not greater than 0"),
+        "give the number of steps before a trial may be stopped, e.g. 1");
+  } else if (!options.compat_ray && grace != std::floor(grace)) {
+    add(text + " is not a whole number of steps",
+        "use " + OptionText(std::max(1.0, std::ceil(grace))) + ", or compat: ray, where a fraction is allowed");
+  } else if (options.max_t > 0 && grace > static_cast<double>(options.max_t)) {
+    add(text + " is greater than max_t " + std::to_string(options.max_t),
+        "make grace_period smaller or max_t larger");
+  }
+}
+
+}  // namespace tunesmith
