@@ -26,6 +26,7 @@
 #include "server/journal/sqlite_journal.h"
 #include "server/options.h"
 #include "server/rpc/server.h"
+#include "server/runtime/checkpoint_store.h"
 #include "server/runtime/log_store.h"
 #include "server/runtime/loop.h"
 #include "server/runtime/searcher_pool.h"
@@ -141,6 +142,7 @@ Status Serve(const ServerOptions& options, SignalThread* signals) {
 
   // Destroyed in the reverse order: the server first, then the loop, then what the loop delivers to.
   LogStore logs(options.data_dir + "/logs");
+  CheckpointStore checkpoints(options.data_dir + "/checkpoints");
   rpc::SessionHub sessions(options.lease_ms);
   rpc::WatchHub watches;
   std::unique_ptr<Loop> loop;
@@ -149,6 +151,7 @@ Status Serve(const ServerOptions& options, SignalThread* signals) {
   sinks.searchers = &searchers;
   sinks.sessions = &sessions;
   sinks.logs = &logs;
+  sinks.checkpoints = &checkpoints;
   sinks.observer = &watches;
   loop = std::make_unique<Loop>(ControllerOptions{options.lease_ms}, journal.get(), sinks, Now);
   loop->set_on_fatal([](const Status& error) {
@@ -156,11 +159,18 @@ Status Serve(const ServerOptions& options, SignalThread* signals) {
         {{"why", "the journal failed; start it again once the disk is well"}, {"error", Message(error)}});
     _exit(kExitJournalFailed);
   });
-  rpc::RpcServer server(loop.get(), journal.get(), &logs, &sessions, &watches);
+  rpc::RpcServer server(loop.get(), journal.get(), &logs, &checkpoints, &sessions, &watches);
   TS_RETURN_IF_ERROR(server.Start(options.listen, credentials));
 
   const Time before = Now();
   TS_ASSIGN_OR_RETURN(const uint64_t events, loop->Start());
+  // Before anybody can send new ones.
+  std::promise<void> tidied;
+  loop->Read([&](const Controller& controller, Time) {
+    checkpoints.RemoveUnknown(controller.state());
+    tidied.set_value();
+  });
+  tidied.get_future().wait();
   server.SetServing();
   const std::string address = options.listen.substr(0, options.listen.rfind(':') + 1) + std::to_string(server.port());
   if (!options.port_file.empty()) TS_RETURN_IF_ERROR(WritePortFile(options.port_file, address + "\n"));

@@ -1,6 +1,7 @@
 // The sweep file's sections; parameters have a file of their own.
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <limits>
 
 #include "common/limits.h"
@@ -86,6 +87,7 @@ class SweepReader {
         {"budget", [this](N n, F f) { Budget(n, f); }},
         {"resources", [this](N n, F f) { Resources(n, f); }},
         {"retry", [this](N n, F f) { Retry(n, f); }},
+        {"checkpoints", [this](N n, F f) { Checkpoints(n, f); }},
         {"stop", [this](N n, F f) { Stop(n, f); }},
         {"collect", [this](N n, F f) { Collect(n, f); }},
         {"points", [this](N n, F f) { points_ = &n; }},
@@ -346,6 +348,26 @@ class SweepReader {
     ReadObject(n, f,
                {{"failed", [&](N m, F g) { ReadInteger32(m, g, &spec_.retry.failed, log_); }},
                 {"lost", [&](N m, F g) { ReadInteger32(m, g, &spec_.retry.lost, log_); }}},
+               log_);
+  }
+
+  void Checkpoints(N n, F f) {
+    CheckpointSpec& c = spec_.checkpoints;
+    double max_gb = 0;
+    ReadObject(n, f,
+               {{"store", [&](N m, F g) { ReadBool(m, g, &c.store, log_); }},
+                {"keep_best", [&](N m, F g) { ReadBool(m, g, &c.keep_best, log_); }},
+                {"keep_stopped", [&](N m, F g) { ReadBool(m, g, &c.keep_stopped, log_); }},
+                {"max_gb",
+                 [&](N m, F g) {
+                   ReadNumber(m, g, &max_gb, log_);
+                   if (max_gb > 0 && max_gb <= 1e6) {
+                     c.max_bytes = std::llround(max_gb * 1e9);
+                   } else {
+                     log_->Add(g, "no room of that size can be kept",
+                               "use gigabytes, more than 0 and at most 1000000, or leave it out: no limit");
+                   }
+                 }}},
                log_);
   }
 

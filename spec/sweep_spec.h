@@ -114,6 +114,15 @@ struct RetrySpec {
   friend bool operator==(const RetrySpec&, const RetrySpec&) = default;
 };
 
+// Of which checkpoints the controller keeps copies, so that a trial can go on on any worker.
+struct CheckpointSpec {
+  bool store = true;             // keep copies at all
+  bool keep_best = true;         // of each trial the best one too, not the last one alone
+  bool keep_stopped = false;     // also of trials that were stopped early
+  int64_t max_bytes = 0;         // of all copies of the sweep; 0 = no limit
+  friend bool operator==(const CheckpointSpec&, const CheckpointSpec&) = default;
+};
+
 struct SweepSpec {
   std::string name;
   ProgramSpec program;
@@ -124,6 +133,7 @@ struct SweepSpec {
   BudgetSpec budget;
   ResourceSpec resources;
   RetrySpec retry;
+  CheckpointSpec checkpoints;
   std::vector<CollectRule> collect;                  // empty = one kAuto
   int64_t stop_grace_ms = 10'000;                    // SIGTERM to SIGKILL
   std::vector<std::vector<std::pair<std::string, Value>>> points;  // run these first; missing parameters are drawn

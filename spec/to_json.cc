@@ -253,6 +253,15 @@ void WriteLimits(const SweepSpec& spec, Writer* w) {
   w->Integer("failed", spec.retry.failed);
   w->Integer("lost", spec.retry.lost);
   w->Close('}');
+  const CheckpointSpec& checkpoints = spec.checkpoints;
+  if (checkpoints != CheckpointSpec()) {
+    w->OpenKey("checkpoints", '{');
+    if (!checkpoints.store) w->Bool("store", false);
+    if (!checkpoints.keep_best) w->Bool("keep_best", false);
+    if (checkpoints.keep_stopped) w->Bool("keep_stopped", true);
+    if (checkpoints.max_bytes != 0) w->Number("max_gb", static_cast<double>(checkpoints.max_bytes) / 1e9);
+    w->Close('}');
+  }
   w->OpenKey("stop", '{');
   w->Text("grace", DurationText(spec.stop_grace_ms));
   w->Close('}');

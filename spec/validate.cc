@@ -245,6 +245,11 @@ class Validator {
     NotNegative("budget.max_parallel", b.max_parallel);
     CheckRetries("retry.failed", spec_.retry.failed);
     CheckRetries("retry.lost", spec_.retry.lost);
+    NotNegative("checkpoints.max_gb", spec_.checkpoints.max_bytes);
+    constexpr int64_t kPetabyte = 1'000'000'000'000'000;
+    if (spec_.checkpoints.max_bytes > kPetabyte) {
+      Add("checkpoints.max_gb", "more than 1000000 gigabytes", "leave it out: no limit");
+    }
     NotNegative("stop.grace", spec_.stop_grace_ms);
     if (spec_.stop_grace_ms > kDayMs) {
       Add("stop.grace", DurationText(spec_.stop_grace_ms) + " is more than a day",

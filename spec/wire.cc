@@ -358,6 +358,13 @@ void ToWireLimits(const SweepSpec& spec, pb::SweepSpec* out) {
   out->mutable_retry()->set_failed(spec.retry.failed);
   out->mutable_retry()->set_lost(spec.retry.lost);
   ToWire(spec.stop_grace_ms, out->mutable_stop_grace());
+  if (spec.checkpoints != CheckpointSpec()) {
+    auto* checkpoints = out->mutable_checkpoints();
+    checkpoints->set_store(spec.checkpoints.store);
+    checkpoints->set_keep_best(spec.checkpoints.keep_best);
+    checkpoints->set_keep_stopped(spec.checkpoints.keep_stopped);
+    checkpoints->set_max_bytes(spec.checkpoints.max_bytes);
+  }
 }
 
 void FromWireLimits(const pb::SweepSpec& in, SweepSpec* out, Problems* problems) {
@@ -372,6 +379,11 @@ void FromWireLimits(const pb::SweepSpec& in, SweepSpec* out, Problems* problems)
   if (in.resources().has_cpus()) out->resources.cpus = in.resources().cpus();
   if (in.retry().has_failed()) out->retry.failed = in.retry().failed();
   if (in.retry().has_lost()) out->retry.lost = in.retry().lost();
+  const auto& checkpoints = in.checkpoints();
+  if (checkpoints.has_store()) out->checkpoints.store = checkpoints.store();
+  if (checkpoints.has_keep_best()) out->checkpoints.keep_best = checkpoints.keep_best();
+  out->checkpoints.keep_stopped = checkpoints.keep_stopped();
+  out->checkpoints.max_bytes = checkpoints.max_bytes();
   if (in.has_stop_grace()) out->stop_grace_ms = MsFromWire(in.stop_grace(), "stop.grace", problems);
 }
 

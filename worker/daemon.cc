@@ -18,6 +18,7 @@
 #include "common/log.h"
 #include "common/text.h"
 #include "worker/link/convert.h"
+#include "worker/link/transfer.h"
 #include "worker/process/files.h"
 
 extern char** environ;
@@ -27,6 +28,8 @@ namespace {
 
 constexpr int64_t kLastAcksMsMax =
     5'000;  // at the end, for the controller to take over the last records
+
+constexpr int64_t kLastCheckpointsMsMax = 30'000;  // the same for copies of checkpoints
 
 std::string RandomHex(size_t bytes) {
   std::vector<unsigned char> random(bytes);
@@ -72,6 +75,7 @@ Daemon::Daemon(DaemonOptions options) : options_(std::move(options)) {}
 
 Daemon::~Daemon() {
   link_.reset();
+  mover_.reset();
   supervisor_.reset();
   for (int fd : {lock_fd_, wake_fd_, signal_fd_}) {
     if (fd >= 0) close(fd);
@@ -120,6 +124,8 @@ Status Daemon::Init() {
     const uint64_t one = 1;
     [[maybe_unused]] const ssize_t n = write(fd, &one, sizeof one);
   };
+  TS_ASSIGN_OR_RETURN(transport_, GrpcTransport::Create(link));
+  mover_ = std::make_unique<CheckpointMover>(options_.state_dir + "/trials", transport_.get(), link.wake);
   TS_ASSIGN_OR_RETURN(link_, Link::Start(std::move(link)));
   Log(LogLevel::kInfo, "worker_started",
       {{"name", options_.name},
@@ -194,6 +200,7 @@ Status Daemon::Run() {
     TakeSignals(now);
     TakeLinkEvents(now);
     supervisor_->Run(now);
+    for (const auto& [key, resume] : mover_->TakeResumes()) agent_.OnResumeFound(key, resume, now);
     agent_.Tick(now);
     if (now >= stop_all_at_) {
       stop_all_at_ = kTimeNever;
@@ -318,6 +325,12 @@ void Daemon::Carry(Time now) {
     for (Output& output : outputs) {
       if (auto* spawn = std::get_if<Spawn>(&output)) {
         supervisor_->Start(std::move(spawn->assignment), now);
+      } else if (auto* find = std::get_if<FindResume>(&output)) {
+        mover_->Find(std::move(find->assignment));
+      } else if (const auto* cancel = std::get_if<CancelFind>(&output)) {
+        mover_->CancelFind(cancel->key);
+      } else if (const auto* save = std::get_if<SaveCheckpoint>(&output)) {
+        mover_->Save(*save);
       } else if (const auto* signal = std::get_if<SignalTree>(&output)) {
         supervisor_->SignalTree(signal->key, signal->kill, now);
       } else if (const auto* tell = std::get_if<TellTrial>(&output)) {
@@ -354,8 +367,11 @@ void Daemon::SendWhatIsDue(Time now) {
 
 bool Daemon::MayLeave(Time now) {
   if (stop_signals_ == 0 || agent_.running() > 0) return false;
-  if (agent_.open() == 0) return true;
-  if (leave_at_ == kTimeNever) leave_at_ = now + Milliseconds(kLastAcksMsMax);
+  // Checkpoints of what was stopped are given away first, so that it can go on elsewhere.
+  if (agent_.open() == 0 && !mover_->saving()) return true;
+  if (leave_at_ == kTimeNever) {
+    leave_at_ = now + Milliseconds(mover_->saving() ? kLastCheckpointsMsMax : kLastAcksMsMax);
+  }
   return now >= leave_at_;
 }
 

@@ -10,6 +10,7 @@
 #include "common/status.h"
 #include "common/time.h"
 #include "worker/agent/agent.h"
+#include "worker/checkpoints/mover.h"
 #include "worker/gpus/gpus.h"
 #include "worker/link/link.h"
 #include "worker/link/spool.h"
@@ -60,6 +61,8 @@ class Daemon {
   std::unique_ptr<Supervisor> supervisor_;
   std::optional<Spool> spool_;
   std::unique_ptr<Link> link_;
+  std::unique_ptr<CheckpointTransport> transport_;
+  std::unique_ptr<CheckpointMover> mover_;
 
   uint64_t session_ = 0;
   bool welcomed_ = false;

@@ -328,6 +328,19 @@ std::string TrialJson(const v1::Trial& trial) {
   for (const v1::Attempt& attempt : trial.attempts()) attempts.Raw(AttemptJson(attempt));
   object.Raw("attempts", attempts.Finish()).Integer("bracket", trial.bracket());
   object.Bool("from_user", trial.from_user());
+  JsonList checkpoints;
+  for (const v1::Checkpoint& checkpoint : trial.checkpoints()) {
+    JsonObject one;
+    one.Integer("step", checkpoint.step()).Integer("attempt", checkpoint.attempt()).Text("name", checkpoint.name());
+    one.Integer("bytes", checkpoint.bytes()).Text("sha256", checkpoint.sha256());
+    if (checkpoint.has_value()) {
+      one.Number("value", checkpoint.value());
+    } else {
+      one.Null("value");
+    }
+    checkpoints.Raw(one.Finish());
+  }
+  object.Raw("checkpoints", checkpoints.Finish());
   return object.Raw("origin", OriginJson(trial)).Finish();
 }
 

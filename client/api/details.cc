@@ -327,6 +327,16 @@ std::vector<std::string> TrialDetails(const v1::Sweep& sweep, const v1::Trial& t
   }
   AddTable("attempts", {{"#", true}, {"state"}, {"worker"}, {"start"}, {"time", true}, {"end"}},
            attempts, options, &lines);
+  std::vector<std::vector<std::string>> kept;
+  for (const v1::Checkpoint& checkpoint : trial.checkpoints()) {
+    kept.push_back({std::to_string(checkpoint.step()), std::to_string(checkpoint.attempt()),
+                    checkpoint.name().empty() ? "(the whole folder)" : checkpoint.name(),
+                    ShortNumber(static_cast<double>(checkpoint.bytes()) / 1e6, 3) + " MB",
+                    checkpoint.has_value() ? ShortNumber(checkpoint.value(), 6) : ""});
+  }
+  AddTable("checkpoints kept",
+           {{"step", true}, {"attempt", true}, {"name"}, {"size", true}, {sweep.spec().search().metric(), true}}, kept,
+           options, &lines);
   std::vector<std::vector<std::string>> rows;
   for (const v1::Measurement& measurement : measurements) {
     const v1::Verdict& verdict = measurement.verdict();

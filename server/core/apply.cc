@@ -80,6 +80,19 @@ bool Better(Goal goal, double a, double b) {
   return goal == Goal::kMin ? a < b : a > b;
 }
 
+bool OlderCheckpoint(const StoredCheckpoint& a, const StoredCheckpoint& b) {
+  return std::pair(a.attempt, a.step) < std::pair(b.attempt, b.step);
+}
+
+bool Trial::NewestIsStored() const {
+  if (StoredCheckpoints().empty()) return false;
+  const StoredCheckpoint& newest = checkpoints->stored.back();
+  if (newest.step >= last_step) return true;
+  if (checkpoints->named.empty()) return false;
+  const TrialCheckpoints::Named& named = checkpoints->named.back();
+  return std::pair(named.attempt, named.step) <= std::pair(newest.attempt, newest.step);
+}
+
 namespace {
 
 constexpr size_t kChangesMax = 65'536;  // late changes kept per sweep for watchers
@@ -376,6 +389,7 @@ struct State::Applier {
       trial.rung_values.push_back(trial.has_value ? trial.last_value : std::nan(""));
       sweep.results.push_back(number);
     }
+    if (!e.checkpoint.empty()) NameCheckpoint(sweep, &trial, e);
     sweep.scheduler->Apply(number, e.verdict);
     if (e.verdict.action != Action::kContinue && trial.state == TrialState::kRunning) {
       trial.stop_verdict = e.verdict;
@@ -383,6 +397,53 @@ struct State::Applier {
       SetState(&sweep, number, TrialState::kStopping);
     }
     Changed(&sweep, number);
+  }
+
+  // A copy of it may be on its way, or here before the report.
+  void NameCheckpoint(const Sweep& sweep, Trial* trial, const Measured& e) {
+    if (trial->checkpoints == nullptr) trial->checkpoints = std::make_unique<TrialCheckpoints>();
+    const auto metric = std::find_if(e.metrics.begin(), e.metrics.end(), [&](const SlotValue& m) {
+      return sweep.search_slot && m.slot == *sweep.search_slot;
+    });
+    const double value = metric == e.metrics.end() ? std::nan("") : metric->value;
+    auto& named = trial->checkpoints->named;
+    named.push_back({e.attempt.number, e.step, value});
+    if (named.size() > kNamedCheckpointsMax) named.pop_front();
+    for (StoredCheckpoint& stored : trial->checkpoints->stored) {
+      if (stored.attempt == e.attempt.number && stored.step == e.step) stored.value = value;
+    }
+  }
+
+  void operator()(const CheckpointStored& e) {
+    Sweep& sweep = Get(e.trial.sweep);
+    Trial& trial = Get(&sweep, e.trial.number);
+    if (trial.checkpoints == nullptr) trial.checkpoints = std::make_unique<TrialCheckpoints>();
+    auto& stored = trial.checkpoints->stored;
+    StoredCheckpoint checkpoint = e.checkpoint;
+    for (const TrialCheckpoints::Named& named : trial.checkpoints->named) {
+      if (named.attempt == checkpoint.attempt && named.step == checkpoint.step) checkpoint.value = named.value;
+    }
+    const auto place = std::lower_bound(stored.begin(), stored.end(), checkpoint, OlderCheckpoint);
+    sweep.checkpoint_bytes += checkpoint.bytes;
+    if (place != stored.end() && !OlderCheckpoint(checkpoint, *place)) {  // sent once more
+      sweep.checkpoint_bytes -= place->bytes;
+      *place = std::move(checkpoint);
+    } else {
+      stored.insert(place, std::move(checkpoint));
+    }
+    Changed(&sweep, e.trial.number);
+  }
+
+  void operator()(const CheckpointDropped& e) {
+    Sweep& sweep = Get(e.trial.sweep);
+    Trial& trial = Get(&sweep, e.trial.number);
+    if (trial.checkpoints == nullptr) return;
+    std::erase_if(trial.checkpoints->stored, [&](const StoredCheckpoint& stored) {
+      const bool dropped = stored.attempt == e.attempt && stored.step == e.step;
+      if (dropped) sweep.checkpoint_bytes -= stored.bytes;
+      return dropped;
+    });
+    Changed(&sweep, e.trial.number);
   }
 
   // Keeps the last values of what decides whether the trial counts.
@@ -476,6 +537,8 @@ struct State::Applier {
     trial.rung_values.shrink_to_fit();
     trial.attempts.shrink_to_fit();
     trial.last_metrics.shrink_to_fit();
+    if (trial.checkpoints != nullptr) trial.checkpoints->named = {};
+    if (trial.StoredCheckpoints().empty()) trial.checkpoints.reset();
     const uint32_t first = FirstOf(sweep, e.trial.number);
     if (RepeatsOf(sweep) == 1) {
       if (e.state == TrialState::kFailed && sweep.best_trial == first) RecomputeBest(&sweep);
@@ -595,6 +658,14 @@ void AddTrial(const Trial& trial, Digest* digest) {
     for (const std::string& device : attempt.devices) digest->Add(device);
   }
   digest->Add(trial.reason);
+  for (const StoredCheckpoint& checkpoint : trial.StoredCheckpoints()) {
+    digest->Add(uint64_t{checkpoint.attempt});
+    digest->Add(static_cast<uint64_t>(checkpoint.step));
+    digest->Add(static_cast<uint64_t>(checkpoint.bytes));
+    digest->Add(checkpoint.name);
+    digest->Add(checkpoint.sha256);
+    digest->Add(checkpoint.value);
+  }
 }
 
 }  // namespace

@@ -56,6 +56,12 @@ struct WorkerRecords {
   std::vector<WorkerRecord> records;
 };
 
+// A copy of a checkpoint lies in the store, whole and durable. Refused if nobody would use it; the store then drops it.
+struct CheckpointArrived {
+  AttemptRef ref;
+  StoredCheckpoint checkpoint;
+};
+
 struct DrainWorker {
   std::string worker;
   bool drain = true;  // false: take work again
@@ -92,8 +98,8 @@ struct CompleteTrial {
 struct Tick {};
 
 using Command = std::variant<CreateSweep, ControlSweep, StopTrial, SuggestionReady, WorkerConnected,
-                             WorkerDisconnected, WorkerHeartbeat, WorkerRecords, DrainWorker, AskTrials, ReportTrial,
-                             RenewTrial, CompleteTrial, Tick>;
+                             WorkerDisconnected, WorkerHeartbeat, WorkerRecords, CheckpointArrived, DrainWorker,
+                             AskTrials, ReportTrial, RenewTrial, CompleteTrial, Tick>;
 
 // The answer to a command that somebody waits for.
 struct Reply {

@@ -237,6 +237,7 @@ void Controller::EndTrial(const Sweep& sweep, uint32_t number, TrialState end, c
   const SweepId id = sweep.number;
   Emit(std::move(event));
   work_[id].ask_deadlines.erase(number);
+  KeepByRules(sweep, number);
   if (const uint32_t first = FirstOf(sweep, number); PointHasEnded(sweep, first)) TellEnd(sweep, first);
   dispatch_ = true;
   const int64_t failures = sweep.spec->budget.failures;
@@ -459,6 +460,7 @@ void Controller::DropSweep(SweepId id) {
   Emit(SweepDeleted{id, state_.last_epoch()});
   Effect_(DropSearcher{id});
   Effect_(DeleteLogs{id});
+  Effect_(DropCheckpoints{id});
   work_.erase(id);
 }
 

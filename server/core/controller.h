@@ -65,6 +65,8 @@ class Controller {
   // Why a trial is where it is and what happens next, in words, the decisive fact first: what stopped it, what it waits
   // for and by how much each worker misses, what became of its attempts.
   std::vector<std::string> WhyTrial(const Sweep& sweep, uint32_t number) const;
+  // Whether a checkpoint of the attempt would be kept: NOT_FOUND, or FAILED_PRECONDITION, which says why not.
+  Status TakesCheckpoint(const AttemptRef& ref) const;
   // Grows when a worker comes, goes or changes.
   uint64_t topology() const { return topology_; }
   // Records that carried a stale epoch.
@@ -96,6 +98,7 @@ class Controller {
   void Handle(const WorkerDisconnected& command);
   void Handle(const WorkerHeartbeat& command);
   void Handle(const WorkerRecords& command);
+  void Handle(const CheckpointArrived& command);
   void Handle(const DrainWorker& command);
   void Handle(const AskTrials& command);
   void Handle(const ReportTrial& command);
@@ -143,7 +146,7 @@ class Controller {
   void Dispatch();
   bool DispatchOne(const Sweep& sweep);
   void ServeAsks(const Sweep& sweep);
-  // Trials that wait for room on the worker that has their checkpoints, while others may take what is free.
+  // Trials that wait for room on the worker that alone has their checkpoints, while others may take what is free.
   int64_t WaitingForHome(const Sweep& sweep) const;
   void RequestSuggestions(const Sweep& sweep, int64_t wanted);  // for so many trials
   int64_t Creatable(const Sweep& sweep) const;  // trials that may still be created
@@ -154,14 +157,21 @@ class Controller {
   LiveWorker* FindPlace(const Sweep& sweep, WorkerId* id, std::vector<size_t>* devices);
   // Whether the worker takes trials and has room for one more now; the devices for it.
   bool HasRoom(const Sweep& sweep, WorkerId id, const LiveWorker& worker, std::vector<size_t>* devices) const;
-  // The worker on whose disk the trial's checkpoints lie, if it takes trials and could run this one, or was heard of
-  // within its lease; else none.
+  // The worker on whose disk the trial's newest checkpoints lie, if it takes trials and could run this one, or was
+  // heard of within its lease; else none.
   WorkerId HomeOf(const Sweep& sweep, const Trial& trial) const;
   int64_t FreePlaces(const Sweep& sweep) const;
   double GpusFor(const Sweep& sweep) const;  // after gpus_optional
   bool Accepts(WorkerId id, const LiveWorker& worker) const;
   void Lease(const Sweep& sweep, uint32_t trial, WorkerId worker, LiveWorker* live, const std::vector<size_t>& devices);
   void MaybeQuarantine(WorkerId id, LiveWorker* worker, const Sweep& sweep, const AttemptExit& exit);
+
+  // --- checkpoints (checkpoints.cc)
+  void DropCopy(const TrialId& trial, const StoredCheckpoint& checkpoint);
+  // Drops the copies that the sweep's rules do not keep.
+  void KeepByRules(const Sweep& sweep, uint32_t number);
+  // Drops copies of ended trials, the first to end first, until at most `bytes` are left, if that is enough.
+  void MakeRoom(const Sweep& sweep, int64_t bytes, uint32_t except);
 
   // --- reasons (why.cc)
   void WhyPending(const Sweep& sweep, uint32_t number, std::vector<std::string>* lines) const;

@@ -68,6 +68,8 @@ struct SendAssign {
   uint64_t seed = 0;
   std::vector<std::string> devices;
   bool resume = false;
+  std::vector<StoredCheckpoint> checkpoints;  // with `resume`: what the store has and may be used, the newest first
+  int64_t last_step = 0;
 };
 struct SendStop {
   SessionId session;
@@ -108,8 +110,19 @@ struct DeleteLogs {
   SweepId sweep;
 };
 
+// --- to the checkpoint store
+
+struct DropCheckpoint {
+  TrialId trial;
+  uint32_t attempt = 0;
+  int64_t step = 0;
+};
+struct DropCheckpoints {
+  SweepId sweep;
+};
+
 using Effect = std::variant<StartSearcher, DropSearcher, RequestSuggestion, AnnounceTrial, ReportRung, ObserveTrial,
                             ForgetTrial, SendWelcome, SendAssign, SendStop, SendAck, SendVerdict, SendDrain,
-                            CloseSession, AppendLog, DeleteLogs>;
+                            CloseSession, AppendLog, DeleteLogs, DropCheckpoint, DropCheckpoints>;
 
 }  // namespace tunesmith

@@ -95,6 +95,20 @@ struct TrialResumed {
   Time time;
 };
 
+// The controller keeps a copy of a checkpoint from now on. Its file was durable before.
+struct CheckpointStored {
+  TrialId trial;
+  StoredCheckpoint checkpoint;  // the value is not journaled: it follows from the measurements
+  Time time;
+};
+
+// The copy is not kept any more: by the sweep's rules, or for lack of room.
+struct CheckpointDropped {
+  TrialId trial;
+  uint32_t attempt = 0;
+  int64_t step = 0;
+};
+
 // Somebody other than the scheduler decided that the trial ends (a user, a budget), which may be about to pause. Its
 // processes may still run.
 struct TrialStopping {
@@ -144,6 +158,7 @@ struct WorkerDrained {
 
 using Event = std::variant<SweepCreated, SweepChanged, SweepDeleted, SpaceExhausted, TrialCreated, AttemptLeased,
                            AttemptRunning, MetricNamed, Measured, TrialStopping, AttemptEnded, TrialEnded,
-                           WarmStarted, TrialResumed, WorkerRegistered, WorkerDrained>;
+                           WarmStarted, TrialResumed, CheckpointStored, CheckpointDropped, WorkerRegistered,
+                           WorkerDrained>;
 
 }  // namespace tunesmith

@@ -189,6 +189,13 @@ void Controller::Lease(const Sweep& sweep, uint32_t number, WorkerId id, LiveWor
   assign.seed = Mix64(sweep.seed ^ Mix64(number));
   assign.devices = attempt.devices;
   assign.resume = ref.attempt.number > 1;
+  if (assign.resume) {
+    assign.last_step = trial.last_step;
+    const auto& stored = trial.StoredCheckpoints();
+    for (auto one = stored.rbegin(); one != stored.rend(); ++one) {
+      if (one->step <= trial.last_step) assign.checkpoints.push_back(*one);
+    }
+  }
   Effect_(std::move(assign));
 }
 
@@ -198,9 +205,10 @@ int64_t Controller::WaitingForHome(const Sweep& sweep) const {
   const auto& order = sweep.pending.order();
   auto it = order.lower_bound({Rank::kResumed, INT64_MIN, 0});
   for (; it != order.end() && it->rank < Rank::kFresh; ++it) {
-    const WorkerId home = HomeOf(sweep, sweep.trials[it->number]);
+    const Trial& trial = sweep.trials[it->number];
+    const WorkerId home = HomeOf(sweep, trial);
     std::vector<size_t> devices;
-    if (home && !HasRoom(sweep, home, live_.at(home), &devices)) ++waiting;
+    if (home && !trial.NewestIsStored() && !HasRoom(sweep, home, live_.at(home), &devices)) ++waiting;
   }
   return waiting;
 }
@@ -214,14 +222,18 @@ bool Controller::DispatchOne(const Sweep& sweep) {
   LiveWorker* worker = FindPlace(sweep, &id, &devices);
   if (worker == nullptr) return false;
   for (const QueuePlace& place : sweep.pending.order()) {
-    // Where its checkpoints are it need not begin anew: it waits for room there, and others go first.
-    const WorkerId home = HomeOf(sweep, sweep.trials[place.number]);
+    // Where its checkpoints are it need neither fetch them nor begin anew. If they are nowhere else, it waits for room
+    // there, and others go first.
+    const Trial& trial = sweep.trials[place.number];
+    const WorkerId home = HomeOf(sweep, trial);
     if (home && home != id) {
       std::vector<size_t> there;
       LiveWorker& at_home = live_.at(home);
-      if (!HasRoom(sweep, home, at_home, &there)) continue;
-      Lease(sweep, place.number, home, &at_home, there);
-      return true;
+      if (HasRoom(sweep, home, at_home, &there)) {
+        Lease(sweep, place.number, home, &at_home, there);
+        return true;
+      }
+      if (!trial.NewestIsStored()) continue;
     }
     Lease(sweep, place.number, id, worker, devices);
     return true;

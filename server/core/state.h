@@ -37,6 +37,18 @@ struct Attempt {
   std::unique_ptr<AttemptExit> exit; // once ended with something to say
 };
 
+struct TrialCheckpoints {
+  std::vector<StoredCheckpoint> stored;  // copies that are kept, by (attempt, step)
+  // Of reports that named one, the latest kNamedCheckpointsMax: (attempt, step, searcher's metric or NaN).
+  struct Named {
+    uint32_t attempt = 0;
+    int64_t step = 0;
+    double value = 0;
+  };
+  std::deque<Named> named;
+};
+constexpr size_t kNamedCheckpointsMax = 16;
+
 // States: pending -> running -> completed | stopped | failed; running -> stopping -> (stopped | completed |
 // cancelled | paused); paused -> pending when the scheduler lets it go on, else -> stopped; running -> pending again
 // when its attempt was lost or is tried once more; any but terminal -> cancelled.
@@ -73,7 +85,15 @@ struct Trial {
   std::vector<double> curve;         // searcher's metric, at most kCurvePointsMax, thinned evenly
   std::vector<Attempt> attempts;
   std::string reason;                // why it ended, or is being stopped
+  std::unique_ptr<TrialCheckpoints> checkpoints;  // may be null: none was named
 
+  const std::vector<StoredCheckpoint>& StoredCheckpoints() const {
+    static const std::vector<StoredCheckpoint> kNone;
+    return checkpoints == nullptr ? kNone : checkpoints->stored;
+  }
+  // Whether the store has its newest checkpoint, as far as is known: the newest that the program named, or one of its
+  // last step.
+  bool NewestIsStored() const;
   // The scheduler has decided to pause it, and its processes are not gone yet.
   bool Pausing() const { return state == TrialState::kStopping && stop_verdict.action == Action::kPause; }
   Attempt* LiveAttempt() {
@@ -107,6 +127,7 @@ struct Sweep {
   int64_t measurements = 0;
   int64_t attempts_lost = 0;
   uint32_t start_failures_in_row = 0; // attempts that could not be started, since one could
+  int64_t checkpoint_bytes = 0;           // of all copies
   std::vector<std::string> metric_names;
   std::optional<uint32_t> search_slot;    // of the searcher's metric, once reported
   std::optional<uint32_t> schedule_slot;

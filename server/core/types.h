@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <optional>
 #include <string>
@@ -87,6 +88,19 @@ struct AttemptExit {
   bool lost = false;
   std::string reason;
 };
+
+// A checkpoint of which the controller keeps a copy. Attempt and step name it within its trial.
+struct StoredCheckpoint {
+  uint32_t attempt = 0;     // that made it
+  int64_t step = 0;         // of the report that named it
+  std::string name;         // relative to the trial's checkpoint folder; "" = the whole folder
+  int64_t bytes = 0;        // of the archive
+  std::string sha256;       // of the archive, in hexadecimal
+  double value = std::numeric_limits<double>::quiet_NaN();  // the searcher's metric at that step; NaN if not reported
+};
+
+// By (attempt, step): what a later attempt made is newer.
+bool OlderCheckpoint(const StoredCheckpoint& a, const StoredCheckpoint& b);
 
 // One fact about an attempt, numbered by the daemon.
 struct WorkerRecord {

@@ -91,7 +91,7 @@ void Controller::WhyPending(const Sweep& sweep, uint32_t number, std::vector<std
   const auto& order = sweep.pending.order();
   const auto ahead = std::distance(order.begin(), order.find(PlaceOf(trial, number)));
   if (ahead > 0) lines->push_back(Counted(ahead, "trial") + " of its sweep " + (ahead == 1 ? "goes" : "go") + " first");
-  if (const WorkerId home = HomeOf(sweep, trial)) {
+  if (const WorkerId home = HomeOf(sweep, trial); home && !trial.NewestIsStored()) {
     const std::string miss = MissText(sweep, home, live_.at(home));
     lines->push_back("its checkpoints are on worker " + state_.workers().at(home).name +
                      (miss.empty() ? ", which has room" : ", and it waits for room there: " + miss));

@@ -3,7 +3,7 @@
 
 namespace tunesmith {
 
-constexpr int kSchemaVersion = 3;
+constexpr int kSchemaVersion = 4;
 // Metrics of slots below this have a column each; the others share `more`.
 constexpr int kMetricColumns = 8;
 
@@ -50,6 +50,11 @@ CREATE TABLE IF NOT EXISTS warm_started(seq INTEGER PRIMARY KEY, sweep INTEGER, 
 -- Paused trials that the scheduler let go on, and why.
 CREATE TABLE IF NOT EXISTS trial_resumed(seq INTEGER PRIMARY KEY, sweep INTEGER, trial INTEGER, time_ms INTEGER,
   action TEXT, reason TEXT, bracket INTEGER, milestone, recorded INTEGER, value, cutoff, rank INTEGER, peers INTEGER);
+-- Checkpoints of which a copy lies in the data folder, and those whose copy was dropped.
+CREATE TABLE IF NOT EXISTS checkpoint_stored(seq INTEGER PRIMARY KEY, sweep INTEGER, trial INTEGER, attempt INTEGER,
+  step INTEGER, name TEXT, bytes INTEGER, sha256 TEXT, time_ms INTEGER);
+CREATE TABLE IF NOT EXISTS checkpoint_dropped(seq INTEGER PRIMARY KEY, sweep INTEGER, trial INTEGER, attempt INTEGER,
+  step INTEGER);
 CREATE TABLE IF NOT EXISTS worker_registered(seq INTEGER PRIMARY KEY, worker INTEGER, name TEXT);
 CREATE TABLE IF NOT EXISTS worker_drained(seq INTEGER PRIMARY KEY, worker INTEGER, drained INTEGER, quarantine INTEGER,
   reason TEXT);
@@ -80,6 +85,14 @@ CREATE VIEW IF NOT EXISTS metrics AS
                      ELSE (SELECT json_extract(j.value, '$[1]') FROM json_each(m.more) j
                            WHERE json_extract(j.value, '$[0]') = n.slot) END AS value
   FROM measurements m JOIN metric_named n ON n.sweep = m.sweep;
+CREATE VIEW IF NOT EXISTS checkpoints AS
+  SELECT c.sweep, s.id AS sweep_id, c.trial, c.attempt, c.step, c.name, c.bytes, c.sha256, c.time_ms
+  FROM checkpoint_stored c JOIN sweep_created s ON s.sweep = c.sweep
+  WHERE c.seq = (SELECT max(x.seq) FROM checkpoint_stored x WHERE x.sweep = c.sweep AND x.trial = c.trial
+                 AND x.attempt = c.attempt AND x.step = c.step)
+    AND NOT EXISTS (SELECT 1 FROM checkpoint_dropped d WHERE d.sweep = c.sweep AND d.trial = c.trial
+                    AND d.attempt = c.attempt AND d.step = c.step AND d.seq > c.seq)
+    AND c.sweep NOT IN (SELECT sweep FROM sweep_deleted);
 CREATE VIEW IF NOT EXISTS verdicts AS
   SELECT sweep, trial, attempt, step, action, reason, bracket, milestone AS rung, value, cutoff, rank, peers, time_ms
   FROM measurements WHERE action IS NOT NULL;
@@ -97,6 +110,7 @@ ALTER TABLE trial_created ADD COLUMN candidates INTEGER;
 ALTER TABLE trial_created ADD COLUMN repeat_of INTEGER;
 )sql",
     "",  // trial_resumed is new
+    "",  // checkpoint_stored and checkpoint_dropped are new
 };
 constexpr const char* kDropViews = R"sql(
 DROP VIEW IF EXISTS sweeps;
@@ -104,6 +118,7 @@ DROP VIEW IF EXISTS trials;
 DROP VIEW IF EXISTS attempts;
 DROP VIEW IF EXISTS metrics;
 DROP VIEW IF EXISTS verdicts;
+DROP VIEW IF EXISTS checkpoints;
 )sql";
 
 }  // namespace tunesmith

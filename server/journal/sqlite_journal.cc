@@ -34,7 +34,8 @@ constexpr std::array<Table, std::variant_size_v<Event>> kTables = {{
     {"sweep_created", 6},   {"sweep_changed", 6},   {"sweep_deleted", 3},     {"space_exhausted", 1},
     {"trial_created", 12},  {"attempt_leased", 11}, {"attempt_running", 5},   {"metric_named", 3},
     {"measurements", 25},   {"trial_stopping", 4},  {"attempt_ended", 14},    {"trial_ended", 14},
-    {"warm_started", 5},    {"trial_resumed", 12},  {"worker_registered", 2}, {"worker_drained", 4},
+    {"warm_started", 5},    {"trial_resumed", 12},  {"checkpoint_stored", 8}, {"checkpoint_dropped", 4},
+    {"worker_registered", 2}, {"worker_drained", 4},
 }};
 
 template <typename E>
@@ -45,7 +46,7 @@ constexpr size_t TableOf() {
 constexpr size_t kSweepCreatedTable = 0;
 constexpr size_t kSweepDeletedTable = 2;
 constexpr size_t kMeasuredTable = 8;
-constexpr size_t kWorkerTablesFrom = 14;  // these have no sweep column
+constexpr size_t kWorkerTablesFrom = 16;  // these have no sweep column
 
 constexpr int kCheckpointPages = 4'000;      // 16 MiB of log: then the checkpointer is woken
 constexpr int kCheckpointPagesMax = 65'536;  // 256 MiB: then the writer waits for a checkpoint
@@ -212,6 +213,8 @@ class SqliteJournal : public Journal {
   bool Run(const TrialEnded& e);
   bool Run(const WarmStarted& e);
   bool Run(const TrialResumed& e);
+  bool Run(const CheckpointStored& e);
+  bool Run(const CheckpointDropped& e);
   bool Run(const WorkerRegistered& e);
   bool Run(const WorkerDrained& e);
   // The insert statement of event type E with seq and, if it has one, the trial or attempt bound.
@@ -437,6 +440,15 @@ bool SqliteJournal::Run(const TrialResumed& e) {
   return s.Run();
 }
 
+bool SqliteJournal::Run(const CheckpointStored& e) {
+  const StoredCheckpoint& c = e.checkpoint;
+  return Bind(Row(e), e.trial).Int(c.attempt).Int(c.step).Text(c.name).Int(c.bytes).Text(c.sha256).Int(e.time.ms).Run();
+}
+
+bool SqliteJournal::Run(const CheckpointDropped& e) {
+  return Bind(Row(e), e.trial).Int(e.attempt).Int(e.step).Run();
+}
+
 bool SqliteJournal::Run(const WorkerRegistered& e) {
   return Row(e).Int(Signed(e.worker.value)).Text(e.name).Run();
 }
@@ -541,6 +553,13 @@ StatusOr<Event> SqliteJournal::Read(size_t table, const SqliteStatement& row) {
       if (!ReadVerdict(row, 4, &verdict)) return Damaged("verdict on a paused trial");
       return Event(TrialResumed{ReadTrial(row), verdict, Time{row.GetInt(3)}});
     }
+    case TableOf<CheckpointStored>(): {
+      StoredCheckpoint checkpoint{static_cast<uint32_t>(row.GetInt(3)), row.GetInt(4), row.GetText(5), row.GetInt(6),
+                                  row.GetText(7)};
+      return Event(CheckpointStored{ReadTrial(row), std::move(checkpoint), Time{row.GetInt(8)}});
+    }
+    case TableOf<CheckpointDropped>():
+      return Event(CheckpointDropped{ReadTrial(row), static_cast<uint32_t>(row.GetInt(3)), row.GetInt(4)});
     case TableOf<WorkerRegistered>(): return Event(WorkerRegistered{WorkerId(Unsigned(row.GetInt(1))), row.GetText(2)});
     case TableOf<WorkerDrained>():
       return Event(WorkerDrained{WorkerId(Unsigned(row.GetInt(1))), row.GetInt(2) != 0, row.GetInt(3) != 0,

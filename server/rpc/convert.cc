@@ -254,6 +254,15 @@ void FillSweep(const Controller& controller, const Sweep& sweep, v1::Sweep* out)
   out->set_revision(sweep.revision);
 }
 
+void FillCheckpoint(const StoredCheckpoint& checkpoint, v1::Checkpoint* out) {
+  out->set_attempt(checkpoint.attempt);
+  out->set_step(checkpoint.step);
+  out->set_name(checkpoint.name);
+  out->set_bytes(checkpoint.bytes);
+  out->set_sha256(checkpoint.sha256);
+  if (!std::isnan(checkpoint.value)) out->set_value(checkpoint.value);
+}
+
 void FillTrial(const State& state, const Sweep& sweep, uint32_t number, Attempts attempts, v1::Trial* out) {
   const Trial& trial = sweep.trials[number];
   out->set_sweep(sweep.id);
@@ -285,6 +294,8 @@ void FillTrial(const State& state, const Sweep& sweep, uint32_t number, Attempts
   out->set_revision(trial.revision);
   out->set_from_user(trial.from_user);
   FillOrigin(trial, out);
+  const auto& stored = trial.StoredCheckpoints();
+  for (auto one = stored.rbegin(); one != stored.rend(); ++one) FillCheckpoint(*one, out->add_checkpoints());
   if (trial.measurements > 0 || IsTerminal(trial.state)) out->set_violation(ViolationOf(sweep, trial));
   for (size_t i = 0; i < sweep.goals.size(); ++i) {
     if ((trial.watched_seen >> i & 1U) == 0) continue;
@@ -392,6 +403,9 @@ void FillAssign(const SendAssign& assign, v1::Assign* out) {
   out->set_cpus(spec.resources.cpus);
   for (const std::string& device : assign.devices) out->add_device_uuids(device);
   out->set_resume(assign.resume);
+  for (const StoredCheckpoint& checkpoint : assign.checkpoints) FillCheckpoint(checkpoint, out->add_checkpoints());
+  out->set_last_step(assign.last_step);
+  out->set_store_checkpoints(spec.checkpoints.store);
   std::vector<std::string> metrics = {spec.search.metric, SchedulerMetric(spec)};
   for (const Objective& objective : spec.search.objectives) metrics.push_back(objective.metric);
   for (const std::string& text : spec.search.require) {

@@ -20,9 +20,9 @@ const v1::SweepSpec& SpecCache::Get(const Sweep& sweep) {
   return specs_[sweep.number] = std::move(spec);
 }
 
-Edge::Edge(Loop* loop, Journal* journal, const LogStore* logs)
-    : loop_(loop), journal_(journal), logs_(logs), streams_(kStreamsMax), side_(kReadsQueuedMax),
-      insights_(kInsightsQueuedMax) {}
+Edge::Edge(Loop* loop, Journal* journal, const LogStore* logs, CheckpointStore* checkpoints)
+    : loop_(loop), journal_(journal), logs_(logs), checkpoints_(checkpoints), streams_(kStreamsMax),
+      side_(kReadsQueuedMax), insights_(kInsightsQueuedMax), transfers_(kReadsQueuedMax) {}
 
 Refusal Edge::Admit() const {
   switch (phase_.load()) {

@@ -18,6 +18,7 @@
 #include "server/rpc/registry.h"
 #include "server/rpc/reply.h"
 #include "server/rpc/side_thread.h"
+#include "server/runtime/checkpoint_store.h"
 #include "server/runtime/log_store.h"
 #include "server/runtime/loop.h"
 #include "tunesmith/v1/sweep.pb.h"
@@ -45,15 +46,18 @@ class Edge {
  public:
   enum class Phase { kStarting, kServing, kDraining };
 
-  Edge(Loop* loop, Journal* journal, const LogStore* logs);
+  Edge(Loop* loop, Journal* journal, const LogStore* logs, CheckpointStore* checkpoints);
 
   Loop* loop() { return loop_; }
   Journal* journal() { return journal_; }
   const LogStore* logs() { return logs_; }
+  CheckpointStore* checkpoints() { return checkpoints_; }
   Registry* streams() { return &streams_; }
   SideThread* side() { return &side_; }
   // For what takes a second of pure work, so that no log and no spec waits behind it.
   SideThread* insights() { return &insights_; }
+  // For the files of checkpoints, which can be large.
+  SideThread* transfers() { return &transfers_; }
   void set_phase(Phase phase) { phase_.store(phase); }
 
   // OK while calls are taken.
@@ -141,6 +145,7 @@ class Edge {
   Loop* const loop_;
   Journal* const journal_;
   const LogStore* const logs_;
+  CheckpointStore* const checkpoints_;
   Registry streams_;
   std::atomic<Phase> phase_{Phase::kStarting};
   SpecCache specs_;  // loop thread only
@@ -150,7 +155,7 @@ class Edge {
   // deletion and a number never is, so a stale entry is refused by the core and then looked up again.
   std::unordered_map<std::string, SweepId> numbers_;  // guarded by mutex_
 
-  SideThread side_, insights_;  // last: their tasks use all of the above
+  SideThread side_, insights_, transfers_;  // last: their tasks use all of the above
 };
 
 }  // namespace tunesmith::rpc

@@ -36,9 +36,10 @@ void SetOptions(grpc::ServerBuilder* builder) {
 
 }  // namespace
 
-RpcServer::RpcServer(Loop* loop, Journal* journal, const LogStore* logs, SessionHub* sessions, WatchHub* watches)
+RpcServer::RpcServer(Loop* loop, Journal* journal, const LogStore* logs, CheckpointStore* checkpoints,
+                     SessionHub* sessions, WatchHub* watches)
     : loop_(loop),
-      edge_(loop, journal, logs),
+      edge_(loop, journal, logs, checkpoints),
       sweeps_(&edge_, watches),
       trials_(&edge_),
       admin_(&edge_),

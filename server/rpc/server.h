@@ -22,7 +22,8 @@ namespace tunesmith::rpc {
 class RpcServer {
  public:
   // `sessions` and `watches` are the loop's sinks; all of them outlive the server.
-  RpcServer(Loop* loop, Journal* journal, const LogStore* logs, SessionHub* sessions, WatchHub* watches);
+  RpcServer(Loop* loop, Journal* journal, const LogStore* logs, CheckpointStore* checkpoints, SessionHub* sessions,
+            WatchHub* watches);
   ~RpcServer();
 
   // Listens on `address` ("127.0.0.1:0" picks a port). Health says NOT_SERVING and calls get UNAVAILABLE until

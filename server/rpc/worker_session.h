@@ -11,6 +11,7 @@
 
 #include "common/ids.h"
 #include "common/status.h"
+#include "server/rpc/checkpoint_streams.h"
 #include "server/rpc/edge.h"
 #include "server/rpc/stream.h"
 #include "server/runtime/loop.h"
@@ -98,6 +99,14 @@ class WorkerServiceImpl final : public v1::WorkerService::CallbackService {
   grpc::ServerBidiReactor<v1::WorkerMessage, v1::ControllerMessage>* Session(
       grpc::CallbackServerContext* context) override {
     return hub_->Open(edge_);
+  }
+  grpc::ServerReadReactor<v1::PutCheckpointRequest>* PutCheckpoint(grpc::CallbackServerContext* /*context*/,
+                                                                   v1::PutCheckpointResponse* /*response*/) override {
+    return PutCheckpointStream::Open(edge_);
+  }
+  grpc::ServerWriteReactor<v1::GetCheckpointResponse>* GetCheckpoint(
+      grpc::CallbackServerContext* /*context*/, const v1::GetCheckpointRequest* request) override {
+    return GetCheckpointStream::Open(edge_, *request);
   }
 
  private:

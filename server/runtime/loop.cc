@@ -26,6 +26,10 @@ bool IsForLogs(const Effect& effect) {
   return std::holds_alternative<AppendLog>(effect) || std::holds_alternative<DeleteLogs>(effect);
 }
 
+bool IsForCheckpoints(const Effect& effect) {
+  return std::holds_alternative<DropCheckpoint>(effect) || std::holds_alternative<DropCheckpoints>(effect);
+}
+
 }  // namespace
 
 Loop::Loop(ControllerOptions options, Journal* journal, LoopSinks sinks, std::function<Time()> clock)
@@ -152,7 +156,10 @@ bool Loop::RunBatch(std::vector<Item>* batch) {
 
 void Loop::Release(Output* output) {
   for (Effect& effect : output->effects) {
-    EffectSink* sink = IsForSearchers(effect) ? sinks_.searchers : IsForLogs(effect) ? sinks_.logs : sinks_.sessions;
+    EffectSink* sink = IsForSearchers(effect)     ? sinks_.searchers
+                       : IsForLogs(effect)        ? sinks_.logs
+                       : IsForCheckpoints(effect) ? sinks_.checkpoints
+                                                  : sinks_.sessions;
     if (sink != nullptr) sink->Deliver(std::move(effect));
   }
   for (const auto& [token, reply] : output->replies) {

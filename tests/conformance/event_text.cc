@@ -98,6 +98,16 @@ struct Describer {
     return "warm_started " + Text(e.sweep.value) + " " + Text(e.from) + " " + Text(uint64_t{e.trial}) + " " +
            Text(e.point) + " " + Text(e.value);
   }
+  std::string operator()(const CheckpointStored& e) const {
+    const StoredCheckpoint& c = e.checkpoint;
+    return "checkpoint_stored " + Text(e.trial) + " #" + Text(uint64_t{c.attempt}) + " step " +
+           std::to_string(c.step) + " " + Text(c.name) + " " + std::to_string(c.bytes) + " " + Text(c.sha256) + " " +
+           Text(e.time);
+  }
+  std::string operator()(const CheckpointDropped& e) const {
+    return "checkpoint_dropped " + Text(e.trial) + " #" + Text(uint64_t{e.attempt}) + " step " +
+           std::to_string(e.step);
+  }
   std::string operator()(const WorkerRegistered& e) const {
     return "worker_registered " + Text(e.worker.value) + " " + Text(e.name);
   }

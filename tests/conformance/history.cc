@@ -243,6 +243,11 @@ class HistoryMaker {
         record.metrics = Metrics();
         if (Chance(0.2)) record.checkpoint = "step-1/чек.pt";
         if (Chance(0.2)) record.step = rng_.IntInclusive(1, 9);
+        if (Chance(0.2)) {
+          const int64_t step = rng_.IntInclusive(1, 9);
+          Step(CheckpointArrived{
+              record.ref, {id.number, step, "step 1/чек.pt", rng_.IntInclusive(1, 1 << 30), std::string(64, 'f')}});
+        }
         break;
     }
     Step(WorkerRecords{session, {record}});

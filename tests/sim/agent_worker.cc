@@ -88,6 +88,9 @@ class AgentWorker : public WorkerModel {
   }
   bool draining() const override { return agent_.draining(); }
 
+  void OnResumeFound(const AttemptRef& ref, int64_t step, Time now) override {
+    agent_.OnResumeFound(KeyOf(ref), {step, "checkpoint", step > 0 ? "resumes" : ""}, now);
+  }
   void OnStarted(const AttemptRef& ref, Time now) override {
     agent_.OnStarted(KeyOf(ref), 1, false, now);
   }
@@ -96,8 +99,8 @@ class AgentWorker : public WorkerModel {
     agent_.OnStartFailed(KeyOf(ref), reason, now);
   }
   void OnReport(const AttemptRef& ref, int64_t step, const std::vector<NamedMetric>& metrics,
-                Time now) override {
-    worker::Report report{step, {}, "", step % 2 == 0};
+                const std::string& checkpoint, Time now) override {
+    worker::Report report{step, {}, checkpoint, step % 2 == 0};
     for (const NamedMetric& metric : metrics) report.metrics.push_back({metric.name, metric.value});
     agent_.OnReport(KeyOf(ref), report, now);
   }
@@ -119,6 +122,10 @@ class AgentWorker : public WorkerModel {
     for (const worker::Output& output : agent_.TakeOutputs()) {
       if (const auto* spawn = std::get_if<worker::Spawn>(&output)) {
         actions.push_back(Spawn{assigned_.at(spawn->assignment->key)});
+      } else if (const auto* find = std::get_if<worker::FindResume>(&output)) {
+        actions.push_back(FindResume{assigned_.at(find->assignment->key)});
+      } else if (const auto* save = std::get_if<worker::SaveCheckpoint>(&output)) {
+        if (!save->name.empty()) actions.push_back(SaveCheckpoint{RefOf(save->assignment->key), save->step});
       } else if (const auto* signal = std::get_if<worker::SignalTree>(&output)) {
         actions.push_back(Signal{RefOf(signal->key), signal->kill});
       } else if (const auto* store = std::get_if<worker::Store>(&output)) {
@@ -147,6 +154,8 @@ class AgentWorker : public WorkerModel {
     assignment->key = KeyOf(m.ref);
     assignment->stop_grace = Milliseconds(m.spec->stop_grace_ms);
     assignment->devices = m.devices;
+    assignment->resume = m.resume;
+    assignment->last_step = m.last_step;
     assignment->metrics = {m.spec->search.metric};
     assigned_.emplace(assignment->key, m);
     agent_.OnAssign(std::move(assignment), now);

@@ -59,6 +59,12 @@ void Checker::Check(const Measured& event) {
     }
     if (!found) world_->Fail("a measurement of " + name + " was changed");
   }
+  // What a later attempt resumes from is what was recorded: no step is missing.
+  const Attempt& of_attempt = trial.attempts.at(event.attempt.number - 1);
+  if (of_attempt.worker && event.step > trial.last_step + 1) {
+    world_->Fail(name + " went on with step " + std::to_string(event.step) + " after step " +
+                 std::to_string(trial.last_step));
+  }
   // Decision for decision as a controller that never crashed.
   if (trial.state != TrialState::kRunning) {
     if (event.verdict != Verdict{}) world_->Fail("a verdict on " + name + ", which is being stopped already");
@@ -114,6 +120,11 @@ void Checker::OnRecovered(const std::vector<Event>& events, const Controller& co
 }
 
 void Checker::OnBatch(const Controller& controller, bool any_events) {
+  // Looking at everything costs as much as there is: with thousands of trials only now and then.
+  constexpr size_t kTrialsLookedAt = 500;
+  size_t trials = 0;
+  for (const auto& [id, sweep] : controller.state().sweeps()) trials += sweep->trials.size();
+  if (++batches_ % (1 + trials / kTrialsLookedAt) != 0) return;
   const std::string broken = controller.CheckInvariants();
   if (!broken.empty()) return world_->Fail("invariant: " + broken);
   if (!any_events) return;

@@ -59,6 +59,7 @@ class Checker {
   std::set<AttemptId> fenced_;                            // lost by the controller's own decision
   std::set<TrialId> changed_in_commit_;                   // the newest one
   size_t dying_commit_ = 0;
+  uint64_t batches_ = 0;
   std::map<std::pair<SessionId, AttemptRef>, uint64_t> acked_in_session_;
 };
 

@@ -47,7 +47,7 @@ SweepSpec DrawSweep(const SimOptions& options, int number) {
   spec.parameters = {UniformParameter("lr")};
   spec.search.metric = "loss";
   spec.search.seed = rng.NextU64() >> 1;
-  spec.budget.trials = rng.IntInclusive(1, 14);
+  spec.budget.trials = rng.IntInclusive(1, options.trials_max);
   switch (rng.Below(3)) {
     case 0: spec.search.type = "random"; break;
     case 1:

@@ -1,5 +1,6 @@
 #include "tests/sim/controller_node.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace tunesmith::sim {
@@ -43,6 +44,7 @@ void ControllerNode::Recover() {
   const std::vector<Event> events = ReadJournal();
   for (const Event& event : events) controller_->Replay(event);
   checker_->OnRecovered(events, *controller_);
+  std::erase_if(checkpoints_, [&](const CheckpointKey& key) { return !Lists(controller_->state(), key); });
   controller_->FinishRecovery(world_->now(), &output_);
   CommitBatch();
 }
@@ -73,6 +75,50 @@ void ControllerNode::Call(Command command, Answer answer) {
     mailbox_.emplace_back(std::move(command), token);
     BeginBatch();
   });
+}
+
+bool ControllerNode::Lists(const State& state, const CheckpointKey& key) {
+  const auto& [trial_id, attempt, step] = key;
+  const Trial* trial = state.FindTrial(trial_id);
+  if (trial == nullptr) return false;
+  const auto& stored = trial->StoredCheckpoints();
+  return std::any_of(stored.begin(), stored.end(), [&, a = attempt, s = step](const StoredCheckpoint& one) {
+    return one.attempt == a && one.step == s;
+  });
+}
+
+void ControllerNode::StoreCheckpoint(const AttemptRef& ref, const StoredCheckpoint& checkpoint) {
+  if (!up() || !controller_->TakesCheckpoint(ref).ok()) return;
+  const CheckpointKey key{ref.attempt.trial, checkpoint.attempt, checkpoint.step};
+  checkpoints_.insert(key);
+  const uint64_t token = next_token_++;
+  arriving_[token] = key;
+  mailbox_.emplace_back(CheckpointArrived{ref, checkpoint}, token);
+  BeginBatch();
+}
+
+bool ControllerNode::HasCheckpoint(const TrialId& trial, const StoredCheckpoint& checkpoint) {
+  const CheckpointKey key{trial, checkpoint.attempt, checkpoint.step};
+  const bool there = checkpoints_.contains(key);
+  if (!there && Lists(checker_->durable(), key)) world_->Fail("the file of a checkpoint that is kept is gone");
+  return there;
+}
+
+void ControllerNode::CheckCheckpoints() {
+  size_t listed = 0;
+  for (const auto& [id, sweep] : controller_->state().sweeps()) {
+    for (uint32_t number = 0; number < sweep->trials.size(); ++number) {
+      int64_t whole = 0;
+      for (const StoredCheckpoint& one : sweep->trials[number].StoredCheckpoints()) {
+        ++listed;
+        ++whole;
+        HasCheckpoint({id, number}, one);
+      }
+      const bool ended = IsTerminal(sweep->trials[number].state);
+      if (whole > 2 && ended) world_->Fail("more than two checkpoints of a trial are kept");
+    }
+  }
+  if (listed != checkpoints_.size()) world_->Fail("the file of a checkpoint is there that nobody knows");
 }
 
 void ControllerNode::BeginBatch() {
@@ -122,6 +168,11 @@ void ControllerNode::CommitBatch() {
 void ControllerNode::Release() {
   for (Effect& effect : output_.effects) Deliver(std::move(effect));
   for (auto& [token, reply] : output_.replies) {
+    if (const auto arriving = arriving_.find(token); arriving != arriving_.end()) {
+      if (!reply.status.ok() && !Lists(controller_->state(), arriving->second)) checkpoints_.erase(arriving->second);
+      arriving_.erase(arriving);
+      continue;
+    }
     const auto it = answers_.find(token);
     if (it == answers_.end()) return world_->Fail("a command was answered twice");
     Answer answer = std::move(it->second);
@@ -161,6 +212,7 @@ void ControllerNode::Crash(MemoryDisk::Tail tail) {
   disk_.Crash(tail);
   mailbox_.clear();
   strands_.clear();
+  arriving_.clear();  // a file that was not kept goes at the next start
   output_ = Output();
   batch_running_ = false;
   death_ = Death::kNone;
@@ -191,6 +243,10 @@ void ControllerNode::Deliver(Effect effect) {
           network_->SendDown(e.session, std::move(e));
         } else if constexpr (std::is_same_v<E, CloseSession>) {
           network_->CloseByController(e.session);
+        } else if constexpr (std::is_same_v<E, DropCheckpoint>) {
+          checkpoints_.erase({e.trial, e.attempt, e.step});
+        } else if constexpr (std::is_same_v<E, DropCheckpoints>) {
+          std::erase_if(checkpoints_, [&](const CheckpointKey& key) { return std::get<0>(key).sweep == e.sweep; });
         } else if constexpr (!std::is_same_v<E, AppendLog> && !std::is_same_v<E, DeleteLogs>) {
           const SweepId sweep = e.sweep;
           ToSearcher(sweep, std::move(e));

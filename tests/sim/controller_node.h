@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <tuple>
 #include <vector>
 
 #include "server/core/controller.h"
@@ -34,6 +35,13 @@ class ControllerNode {
   bool Post(Command command);
   // A unary call over the network: the request, the answer, or neither may arrive.
   void Call(Command command, Answer answer);
+
+  // A copy of a checkpoint has arrived whole: a file, then the command.
+  void StoreCheckpoint(const AttemptRef& ref, const StoredCheckpoint& checkpoint);
+  // Whether its file is there. It must be, if the state says so.
+  bool HasCheckpoint(const TrialId& trial, const StoredCheckpoint& checkpoint);
+  // Every copy that the state names is there, and no other.
+  void CheckCheckpoints();
 
   // The process dies at its next commit, in one of the ways that the options allow, and comes back later.
   void DieSoon();
@@ -69,7 +77,11 @@ class ControllerNode {
   const SimOptions* options_;
   Network* network_;
   Checker* checker_;
+  using CheckpointKey = std::tuple<TrialId, uint32_t, int64_t>;
+  static bool Lists(const State& state, const CheckpointKey& key);
+
   MemoryDisk disk_;
+  std::set<CheckpointKey> checkpoints_;  // files; they outlive the process
   bool faults_ = true;
 
   // Of one life of the process.
@@ -83,6 +95,7 @@ class ControllerNode {
   MemoryDisk::Tail tail_ = MemoryDisk::Tail::kLose;
   std::map<SweepId, Strand> strands_;
   std::map<uint64_t, Answer> answers_;
+  std::map<uint64_t, CheckpointKey> arriving_;  // by the token of the command
   uint64_t next_token_ = 1;
 };
 

@@ -33,8 +33,14 @@ double CurveAt(const SendAssign& assign, int64_t step) {
 
 }  // namespace
 
-Daemon::Daemon(World* world, const SimOptions* options, Network* network, Checker* checker, Machine machine)
-    : world_(world), options_(options), network_(network), checker_(checker), machine_(std::move(machine)) {
+Daemon::Daemon(World* world, const SimOptions* options, Network* network, ControllerNode* controller, Checker* checker,
+               Machine machine)
+    : world_(world),
+      options_(options),
+      network_(network),
+      controller_(controller),
+      checker_(checker),
+      machine_(std::move(machine)) {
   client_ = network_->AddClient(this);
 }
 
@@ -72,8 +78,10 @@ void Daemon::Crash(bool lose_spool) {
   network_->ClientDied(client_);
   model_.reset();
   processes_.clear();
+  resume_steps_.clear();
   session_ = SessionId();
   if (lose_spool) spool_.clear();
+  if (lose_spool) checkpoints_.clear();
 }
 
 void Daemon::Connect() { network_->Connect(client_); }
@@ -184,7 +192,17 @@ void Daemon::Do(const Spawn& spawn) {
   process.number = ++processes_started_;
   process.rng = Rng::ForLabels({options_->seed, ref.attempt.trial.sweep.value, ref.attempt.trial.number,
                                 ref.attempt.number});
-  process.steps = process.rng.IntInclusive(2, 9);
+  if (const auto found = resume_steps_.find(ref); found != resume_steps_.end()) {
+    process.step = found->second;
+    resume_steps_.erase(found);
+  }
+  process.steps = process.step + process.rng.IntInclusive(2, 9);
+  // The same for all attempts of the trial.
+  const TrialId trial = ref.attempt.trial;
+  constexpr uint64_t kStreamCheckpoints = 0x636b7074;
+  process.checkpoints =
+      Rng::ForLabels({options_->seed, trial.sweep.value, trial.number, kStreamCheckpoints}).Uniform() <
+      options_->trial_checkpoints;
   process.ignores_term = process.rng.Uniform() < options_->trial_ignores_term;
   // The first chance that hits.
   double x = process.rng.Uniform();
@@ -215,8 +233,53 @@ void Daemon::Do(const Spawn& spawn) {
     if (p->fate == Fate::kHangs) {
       Later(ref, world_->Between(Seconds(30), Seconds(200)), [this, ref](Process*) { Exit(ref, 0, 0); });
     } else {
-      Later(ref, world_->Between(Milliseconds(200), Seconds(4)), [this, ref](Process* q) { Epoch(ref, q); });
+      Later(ref, world_->Between(options_->epoch_min, options_->epoch_max), [this, ref](Process* q) { Epoch(ref, q); });
     }
+  });
+}
+
+void Daemon::Do(const FindResume& find) {
+  std::vector<StoredCheckpoint> candidates = find.assign.checkpoints;
+  for (const StoredCheckpoint& one : checkpoints_[find.assign.ref.attempt.trial]) {
+    if (one.step <= find.assign.last_step) candidates.push_back(one);
+  }
+  std::stable_sort(candidates.begin(), candidates.end(),
+                   [](const StoredCheckpoint& a, const StoredCheckpoint& b) { return OlderCheckpoint(b, a); });
+  TryResume(find.assign, std::move(candidates), 0);
+}
+
+void Daemon::TryResume(const SendAssign& assign, std::vector<StoredCheckpoint> candidates, size_t index) {
+  Later(world_->Between(Milliseconds(1), Seconds(3)), [this, assign, candidates = std::move(candidates), index] {
+    const AttemptRef& ref = assign.ref;
+    int64_t step = 0;
+    if (index < candidates.size()) {
+      const StoredCheckpoint& one = candidates[index];
+      std::vector<StoredCheckpoint>& mine = checkpoints_[ref.attempt.trial];
+      const bool local = std::any_of(mine.begin(), mine.end(), [&](const StoredCheckpoint& other) {
+        return other.attempt == one.attempt && other.step == one.step;
+      });
+      if (!local) {
+        if (!controller_->up()) return TryResume(assign, candidates, index);
+        if (!controller_->HasCheckpoint(ref.attempt.trial, one)) return TryResume(assign, candidates, index + 1);
+      }
+      // What is newer was never heard of.
+      std::erase_if(mine, [&](const StoredCheckpoint& other) { return !OlderCheckpoint(other, one); });
+      mine.push_back(one);
+      step = one.step;
+    }
+    world_->Log([&] { return machine_.name + " resumes " + NameOf(ref) + " from step " + std::to_string(step); });
+    resume_steps_[ref] = step;
+    model_->OnResumeFound(ref, step, world_->now());
+    Pump();
+  });
+}
+
+void Daemon::Do(const SaveCheckpoint& save) {
+  const StoredCheckpoint checkpoint{save.ref.attempt.number, save.step, "checkpoint", 100, "digest"};
+  if (world_->Chance(options_->checkpoint_lost)) return;
+  Later(world_->Between(Milliseconds(10), Seconds(6)), [this, ref = save.ref, checkpoint] {
+    // The copy needs the machine and the network for as long as it takes.
+    if (session_) controller_->StoreCheckpoint(ref, checkpoint);
   });
 }
 
@@ -230,11 +293,18 @@ void Daemon::Epoch(const AttemptRef& ref, Process* process) {
   const std::vector<NamedMetric> metrics = {{"loss", loss}, {"accuracy", 1 - loss}};
   const int times = process->fate == Fate::kDoubles ? 2 : 1;
   const bool last = process->step >= process->steps;
-  for (int i = 0; i < times; ++i) model_->OnReport(ref, process->step, metrics, world_->now());
+  const std::string checkpoint = process->checkpoints && process->step % 2 == 0 ? "checkpoint" : "";
+  if (!checkpoint.empty()) {
+    std::vector<StoredCheckpoint>& kept = checkpoints_[ref.attempt.trial];
+    StoredCheckpoint fresh{ref.attempt.number, process->step, checkpoint, 100, "digest"};
+    std::erase_if(kept, [&](const StoredCheckpoint& one) { return !OlderCheckpoint(one, fresh); });
+    kept.push_back(std::move(fresh));
+  }
+  for (int i = 0; i < times; ++i) model_->OnReport(ref, process->step, metrics, checkpoint, world_->now());
   if (process->step % 3 == 0) model_->OnLog(ref, "step done\n", world_->now());
   Pump();
   if (last) return Later(ref, Milliseconds(10), [this, ref](Process*) { Exit(ref, 0, 0); });
-  Later(ref, world_->Between(Milliseconds(200), Seconds(4)), [this, ref](Process* p) { Epoch(ref, p); });
+  Later(ref, world_->Between(options_->epoch_min, options_->epoch_max), [this, ref](Process* p) { Epoch(ref, p); });
 }
 
 void Daemon::Exit(const AttemptRef& ref, int32_t exit_code, int32_t signal) {

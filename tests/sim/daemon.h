@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tests/sim/checker.h"
+#include "tests/sim/controller_node.h"
 #include "tests/sim/network.h"
 #include "tests/sim/options.h"
 #include "tests/sim/worker_model.h"
@@ -22,7 +23,8 @@ class Daemon : public StreamClient {
     int32_t cpus = 2;
     int gpus = 0;
   };
-  Daemon(World* world, const SimOptions* options, Network* network, Checker* checker, Machine machine);
+  Daemon(World* world, const SimOptions* options, Network* network, ControllerNode* controller, Checker* checker,
+         Machine machine);
 
   void Start();
   // kill -9 of the daemon: its processes die with it, its spool stays unless the disk is lost too.
@@ -46,6 +48,7 @@ class Daemon : public StreamClient {
     bool dying = false;
     int64_t step = 0;
     int64_t steps = 0;
+    bool checkpoints = false;
     Rng rng{0};
     enum class Fate : uint8_t { kWell, kCrashes, kHangs, kNotANumber, kDoubles, kStartFails } fate = Fate::kWell;
   };
@@ -59,9 +62,13 @@ class Daemon : public StreamClient {
   void Pump();
   void SendRecords(const std::vector<WorkerRecord>& records);
   void Do(const Spawn& spawn);
+  void Do(const FindResume& find);
+  void Do(const SaveCheckpoint& save);
   void Do(const Signal& signal);
   void Do(const Store& store);
   void Do(const Forget& forget) { spool_.erase(forget.ref); }
+  // Tries what the trial can resume from, the newest first, from the `index`th on.
+  void TryResume(const SendAssign& assign, std::vector<StoredCheckpoint> candidates, size_t index);
   void CheckDevices(const SendAssign& assign);
   void Epoch(const AttemptRef& ref, Process* process);
   void Exit(const AttemptRef& ref, int32_t exit_code, int32_t signal);
@@ -69,6 +76,7 @@ class Daemon : public StreamClient {
   World* world_;
   const SimOptions* options_;
   Network* network_;
+  ControllerNode* controller_;
   Checker* checker_;
   Machine machine_;
   int client_ = 0;
@@ -78,6 +86,8 @@ class Daemon : public StreamClient {
   bool flushing_ = false;
   Time tick_at_ = kTimeNever;
   std::map<AttemptRef, std::vector<WorkerRecord>> spool_;
+  std::map<TrialId, std::vector<StoredCheckpoint>> checkpoints_;  // on its disk, whole, the newest last
+  std::map<AttemptRef, int64_t> resume_steps_;                    // found, of attempts that are about to start
   std::map<AttemptRef, Process> processes_;
   uint64_t processes_started_ = 0;
 };

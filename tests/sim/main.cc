@@ -3,11 +3,14 @@
 //   tunesmith-sim --from 1 --count 200     seeds 1 to 200
 //   tunesmith-sim --file seeds.txt         the seeds listed there (a number a line, # begins a comment)
 //   tunesmith-sim --seed 17 --log          one seed, once, with its full log
+//   ... --workers 100                      with a fleet of so many machines
+//   tunesmith-sim --hour --workers 1000    a simulated hour of a fleet, and how long it took
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <fstream>
 #include <string>
 #include <vector>
@@ -25,7 +28,8 @@ void SayWhichSeed(int) {
 }
 
 int Usage() {
-  std::fprintf(stderr, "usage: tunesmith-sim [--from N --count N] [--file SEEDS] [--seed N [--log]]\n");
+  std::fprintf(stderr,
+               "usage: tunesmith-sim [--from N --count N] [--file SEEDS] [--seed N [--log]] [--workers N] [--hour]\n");
   return 2;
 }
 
@@ -44,9 +48,9 @@ bool ReadSeeds(const std::string& path, std::vector<uint64_t>* seeds) {
 }
 
 // True if the seed holds.
-bool RunTwice(uint64_t seed, uint64_t* steps, int64_t* virtual_ms) {
+bool RunTwice(const SimOptions& options, uint64_t* steps, int64_t* virtual_ms) {
+  const uint64_t seed = options.seed;
   running_seed = seed;
-  const SimOptions options = DrawOptions(seed);
   const SimResult first = RunSimulation(options, false);
   *steps += first.steps;
   *virtual_ms += first.virtual_ms;
@@ -61,11 +65,26 @@ bool RunTwice(uint64_t seed, uint64_t* steps, int64_t* virtual_ms) {
   return false;
 }
 
+// Until the hour is over and all has ended; by this process's own CPU time, since the machine may be shared.
+int RunHour(const SimOptions& options, bool log) {
+  running_seed = options.seed;
+  const std::clock_t before = std::clock();
+  const SimResult result = RunSimulation(options, log);
+  const double seconds = static_cast<double>(std::clock() - before) / CLOCKS_PER_SEC;
+  std::printf("%s: %d workers, %.2f virtual hours in %.1f s of CPU; %llu steps, %llu events, trace %016llx\n",
+              result.failure.empty() ? "held" : result.failure.c_str(), options.workers,
+              static_cast<double>(result.virtual_ms) / 3.6e6, seconds, static_cast<unsigned long long>(result.steps),
+              static_cast<unsigned long long>(result.events), static_cast<unsigned long long>(result.trace_hash));
+  return result.failure.empty() ? 0 : 1;
+}
+
 int Main(int argc, char** argv) {
   std::signal(SIGABRT, SayWhichSeed);
   uint64_t from = 1;
   uint64_t count = 0;
   bool log = false;
+  bool hour = false;
+  int workers = 0;
   std::vector<uint64_t> seeds;
   for (int i = 1; i < argc; ++i) {
     const std::string flag = argv[i];
@@ -78,6 +97,10 @@ int Main(int argc, char** argv) {
       seeds.push_back(std::strtoull(next(), nullptr, 10));
     } else if (flag == "--file") {
       if (!ReadSeeds(next(), &seeds)) return 2;
+    } else if (flag == "--workers") {
+      workers = static_cast<int>(std::strtol(next(), nullptr, 10));
+    } else if (flag == "--hour") {
+      hour = true;
     } else if (flag == "--log") {
       log = true;
     } else {
@@ -85,9 +108,15 @@ int Main(int argc, char** argv) {
     }
   }
   for (uint64_t i = 0; i < count; ++i) seeds.push_back(from + i);
-  if (seeds.empty()) return Usage();
+  if (seeds.empty() && hour) seeds.push_back(1);
+  if (seeds.empty() || workers < 0) return Usage();
+  const auto options_of = [&](uint64_t seed) {
+    if (hour) return FleetHour(seed, workers > 0 ? workers : 1'000);
+    return workers > 0 ? DrawFleet(seed, workers) : DrawOptions(seed);
+  };
+  if (hour) return RunHour(options_of(seeds[0]), log);
   if (log) {
-    const SimResult result = RunSimulation(DrawOptions(seeds[0]), true);
+    const SimResult result = RunSimulation(options_of(seeds[0]), true);
     std::printf("%s (%llu steps, %llu events, trace %016llx)\n",
                 result.failure.empty() ? "held" : result.failure.c_str(), static_cast<unsigned long long>(result.steps),
                 static_cast<unsigned long long>(result.events), static_cast<unsigned long long>(result.trace_hash));
@@ -96,7 +125,7 @@ int Main(int argc, char** argv) {
   size_t failed = 0;
   uint64_t steps = 0;
   int64_t virtual_ms = 0;
-  for (const uint64_t seed : seeds) failed += RunTwice(seed, &steps, &virtual_ms) ? 0 : 1;
+  for (const uint64_t seed : seeds) failed += RunTwice(options_of(seed), &steps, &virtual_ms) ? 0 : 1;
   std::printf("%zu seeds, %zu failed; %llu steps in %.1f virtual hours\n", seeds.size(), failed,
               static_cast<unsigned long long>(steps), static_cast<double>(virtual_ms) / 3.6e6);
   return failed == 0 ? 0 : 1;

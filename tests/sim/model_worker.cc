@@ -56,6 +56,12 @@ class ModelWorker : public WorkerModel {
 
   bool draining() const override { return draining_; }
 
+  void OnResumeFound(const AttemptRef& ref, int64_t /*step*/, Time /*now*/) override {
+    Attempt* attempt = Find(ref);
+    if (attempt == nullptr || attempt->phase != Phase::kFinding) return;
+    attempt->phase = Phase::kRunning;
+    actions_.push_back(Spawn{attempt->assign});
+  }
   void OnStarted(const AttemptRef& ref, Time now) override {
     Attempt* attempt = Find(ref);
     if (attempt == nullptr || attempt->forgotten) return;
@@ -71,13 +77,16 @@ class ModelWorker : public WorkerModel {
     End(ref, attempt, exit, now);
   }
 
-  void OnReport(const AttemptRef& ref, int64_t step, const std::vector<NamedMetric>& metrics, Time now) override {
+  void OnReport(const AttemptRef& ref, int64_t step, const std::vector<NamedMetric>& metrics,
+                const std::string& checkpoint, Time now) override {
     Attempt* attempt = Find(ref);
     if (attempt == nullptr || attempt->forgotten) return;
     WorkerRecord record = RecordOf(WorkerRecord::Kind::kMeasured);
     record.step = step;
     record.metrics = metrics;
+    record.checkpoint = checkpoint;
     Append(ref, attempt, std::move(record), now);
+    if (!checkpoint.empty()) actions_.push_back(SaveCheckpoint{ref, step});
   }
 
   void OnLog(const AttemptRef& ref, const std::string& line, Time now) override {
@@ -124,7 +133,7 @@ class ModelWorker : public WorkerModel {
   size_t open() const override { return attempts_.size(); }
 
  private:
-  enum class Phase : uint8_t { kWaiting, kRunning, kEnded };
+  enum class Phase : uint8_t { kWaiting, kFinding, kRunning, kEnded };
   struct Attempt {
     SendAssign assign;
     Phase phase = Phase::kWaiting;
@@ -177,7 +186,7 @@ class ModelWorker : public WorkerModel {
   void BeginStop(const AttemptRef& ref, Attempt* attempt, bool at_once, Time now) {
     if (attempt->phase == Phase::kEnded) return;
     attempt->stopping = true;
-    if (attempt->phase == Phase::kWaiting) {
+    if (attempt->phase != Phase::kRunning) {
       AttemptExit exit;
       exit.lost = attempt->lost;
       exit.stop_requested = !attempt->lost;
@@ -255,8 +264,12 @@ class ModelWorker : public WorkerModel {
   void StartWaiting() {
     for (auto& [ref, attempt] : attempts_) {
       if (attempt.phase != Phase::kWaiting || Blocked(ref, attempt)) continue;
-      attempt.phase = Phase::kRunning;
-      actions_.push_back(Spawn{attempt.assign});
+      attempt.phase = attempt.assign.resume ? Phase::kFinding : Phase::kRunning;
+      if (attempt.assign.resume) {
+        actions_.push_back(FindResume{attempt.assign});
+      } else {
+        actions_.push_back(Spawn{attempt.assign});
+      }
     }
   }
 

@@ -39,6 +39,36 @@ SimOptions DrawOptions(uint64_t seed) {
   if (coin(0.4)) o.trial_start_fails = coin(0.2) ? 0.9 : 0.1;
   if (coin(0.4)) o.trial_ignores_term = 0.3;
   o.real_agent = coin(0.75);
+  if (coin(0.7)) o.trial_checkpoints = 0.7;
+  if (coin(0.4)) o.checkpoint_lost = 0.3;
+  return o;
+}
+
+SimOptions DrawFleet(uint64_t seed, int workers) {
+  SimOptions o = DrawOptions(seed);
+  o.workers = workers;
+  o.trials_max = 3 * workers;
+  return o;
+}
+
+SimOptions FleetHour(uint64_t seed, int workers) {
+  SimOptions o;
+  o.seed = seed;
+  o.workers = workers;
+  o.sweeps = 8;
+  o.trials_max = 4 * workers;
+  o.faults_for = Seconds(3'600);
+  o.epoch_min = Seconds(20);
+  o.epoch_max = Seconds(60);
+  o.break_every = Seconds(1'800);
+  o.partition_every = Seconds(3'600);
+  o.worker_crash_every = Seconds(3'600);
+  o.controller_crash_every = Seconds(600);
+  o.user_action_every = Seconds(120);
+  o.trial_crashes = 0.05;
+  o.trial_hangs = 0.01;
+  o.trial_not_a_number = 0.05;
+  o.trial_checkpoints = 0.7;
   return o;
 }
 
@@ -54,6 +84,7 @@ std::string Describe(const SimOptions& o) {
   number("workers", o.workers);
   number("sweeps", o.sweeps);
   number("ask_clients", o.ask_clients);
+  number("trials_max", static_cast<double>(o.trials_max));
   number("faults_for_s", static_cast<double>(o.faults_for.ms) / 1000);
   number("delay_ms_mean", static_cast<double>(o.delay_ms_mean));
   number("break_every_s", static_cast<double>(o.break_every.ms) / 1000);
@@ -79,6 +110,8 @@ std::string Describe(const SimOptions& o) {
   number("trial_doubles", o.trial_doubles);
   number("trial_start_fails", o.trial_start_fails);
   number("trial_ignores_term", o.trial_ignores_term);
+  number("trial_checkpoints", o.trial_checkpoints);
+  number("checkpoint_lost", o.checkpoint_lost);
   return text;
 }
 

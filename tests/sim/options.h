@@ -16,6 +16,9 @@ struct SimOptions {
   int workers = 3;
   int sweeps = 3;
   int ask_clients = 1;          // for each ask/tell sweep
+  int64_t trials_max = 14;      // of a sweep
+  Duration epoch_min{200};      // of a trial
+  Duration epoch_max{4'000};
   Duration faults_for{300'000}; // then everything is healed
   Duration heal_within{7'200'000};  // and must have ended by then
 
@@ -53,10 +56,16 @@ struct SimOptions {
   double trial_doubles = 0;     // reports every step twice
   double trial_start_fails = 0;
   double trial_ignores_term = 0;
+  double trial_checkpoints = 0;  // of a trial: names a checkpoint every so many steps, and resumes from it
+  double checkpoint_lost = 0;    // of copies on their way to the controller
 };
 
 // Everything from the seed alone.
 SimOptions DrawOptions(uint64_t seed);
+// The same with so many machines and work for all of them.
+SimOptions DrawFleet(uint64_t seed, int workers);
+// A quiet hour of so many machines, with epochs of half a minute and now and then a fault.
+SimOptions FleetHour(uint64_t seed, int workers);
 // "workers=3 sweeps=2 ...": for the first line of a log.
 std::string Describe(const SimOptions& options);
 

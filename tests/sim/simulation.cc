@@ -52,7 +52,7 @@ class Simulation {
         machine.gpus = static_cast<int>(world_.rng().Below(3));
       }
       names.push_back(machine.name);
-      daemons_.push_back(std::make_unique<Daemon>(&world_, &options_, &network_, &checker_, machine));
+      daemons_.push_back(std::make_unique<Daemon>(&world_, &options_, &network_, &controller_, &checker_, machine));
     }
     operator_.set_on_created([this](SweepId sweep, const SweepSpec& spec) {
       if (!spec.ask_tell) return;
@@ -142,6 +142,7 @@ class Simulation {
     const std::vector<Event> events = controller_.ReadJournal();
     result->events = events.size();
     checker_.OnEnd(events, controller);
+    controller_.CheckCheckpoints();
     for (const auto& [id, sweep] : controller.state().sweeps()) {
       for (const Trial& trial : sweep->trials) {
         if (!IsTerminal(trial.state)) world_.Fail("a trial of an ended sweep has not ended");

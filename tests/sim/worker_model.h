@@ -21,6 +21,13 @@ using ToWorker = std::variant<SendWelcome, SendAssign, SendStop, SendAck, SendVe
 struct Spawn {  // answered by OnStarted or OnStartFailed, at the end by OnTreeGone
   SendAssign assign;
 };
+struct FindResume {  // answered by OnResumeFound
+  SendAssign assign;
+};
+struct SaveCheckpoint {  // one that a report has named
+  AttemptRef ref;
+  int64_t step = 0;
+};
 struct Signal {
   AttemptRef ref;
   bool kill = false;  // SIGKILL, else SIGTERM
@@ -31,7 +38,7 @@ struct Store {  // into the spool, BEFORE the record is sent
 struct Forget {  // the spool of this attempt may go
   AttemptRef ref;
 };
-using WorkerAction = std::variant<Spawn, Signal, Store, Forget>;
+using WorkerAction = std::variant<Spawn, FindResume, SaveCheckpoint, Signal, Store, Forget>;
 
 class WorkerModel {
  public:
@@ -49,9 +56,12 @@ class WorkerModel {
   virtual bool draining() const = 0;
 
   // --- processes
+  virtual void OnResumeFound(const AttemptRef& ref, int64_t step, Time now) = 0;
   virtual void OnStarted(const AttemptRef& ref, Time now) = 0;
   virtual void OnStartFailed(const AttemptRef& ref, const std::string& reason, Time now) = 0;
-  virtual void OnReport(const AttemptRef& ref, int64_t step, const std::vector<NamedMetric>& metrics, Time now) = 0;
+  // `checkpoint`: the name of one, or "".
+  virtual void OnReport(const AttemptRef& ref, int64_t step, const std::vector<NamedMetric>& metrics,
+                        const std::string& checkpoint, Time now) = 0;
   virtual void OnLog(const AttemptRef& ref, const std::string& line, Time now) = 0;
   virtual void OnTreeGone(const AttemptRef& ref, int32_t exit_code, int32_t signal, Time now) = 0;
 

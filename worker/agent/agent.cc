@@ -52,7 +52,7 @@ void Agent::OnWelcome(Duration lease, const std::vector<AttemptAnswer>& answers,
         attempt->forgotten = true;
         attempt->unacked.clear();
         attempt->unacked_bytes = attempt->sent = 0;
-        if (attempt->phase == Phase::kEnded || attempt->phase == Phase::kWaiting) {
+        if (attempt->HasNoProcess()) {
           Release(answer.key);
         } else {
           BeginStop(answer.key, attempt, StopCause::kForgotten, answer.reason, true, now);
@@ -85,7 +85,7 @@ void Agent::OnAssign(std::shared_ptr<const Assignment> assignment, Time now) {
 void Agent::OnStop(const AttemptKey& key, const std::string& reason, bool at_once, Time now) {
   Attempt* attempt = Find(key);
   if (attempt == nullptr || attempt->phase == Phase::kEnded) return;
-  if (attempt->phase == Phase::kWaiting) {
+  if (attempt->HasNoProcess()) {
     End(key, attempt,
         Ended{.reason = "stopped before it started: " + reason, .stop_requested = true}, now);
     return;
@@ -140,6 +140,18 @@ void Agent::AckUpTo(const AttemptKey& key, Attempt* attempt, uint64_t sequence) 
 
 // --- processes
 
+void Agent::OnResumeFound(const AttemptKey& key, const Resume& resume, Time now) {
+  Attempt* attempt = Find(key);
+  if (attempt == nullptr || attempt->phase != Phase::kFinding) return;
+  auto assignment = std::make_shared<Assignment>(*attempt->assignment);
+  assignment->resume_step = resume.step;
+  assignment->resume_name = resume.name;
+  attempt->assignment = std::move(assignment);
+  if (!resume.note.empty()) Append(key, attempt, now, LogChunk{"[tunesmith: " + resume.note + "]\n", 0});
+  attempt->phase = Phase::kStarting;
+  outputs_.push_back(Spawn{attempt->assignment});
+}
+
 void Agent::OnStarted(const AttemptKey& key, int64_t pid, bool steps_from_zero, Time now) {
   Attempt* attempt = Find(key);
   TS_CHECK(attempt != nullptr && attempt->phase == Phase::kStarting, "started without a Spawn");
@@ -182,6 +194,10 @@ void Agent::OnReport(const AttemptKey& key, const Report& report, Time now) {
   Append(key, attempt, now,
          Measured{step, report.metrics, report.checkpoint,
                   report.from_channel ? std::optional<int64_t>(given) : std::nullopt});
+  if (!report.checkpoint.empty() && attempt->assignment != nullptr) {
+    attempt->named_checkpoint = true;
+    outputs_.push_back(SaveCheckpoint{attempt->assignment, step, report.checkpoint});
+  }
 }
 
 void Agent::OnLog(const AttemptKey& key, std::string data, int64_t dropped_bytes, Time now) {
@@ -205,6 +221,10 @@ void Agent::OnTreeGone(const AttemptKey& key, const ProcessEnd& end, Time now) {
   if (attempt->forgotten) {
     Release(key);
   } else {
+    const bool may_go_on = attempt->cause != StopCause::kNone || end.exit_code.value_or(1) != 0;
+    if (may_go_on && !attempt->named_checkpoint && attempt->last_step > 0 && attempt->assignment != nullptr) {
+      outputs_.push_back(SaveCheckpoint{attempt->assignment, attempt->last_step, ""});
+    }
     End(key, attempt, DescribeEnd(*attempt, end), now);
   }
   StartWaiting(now);
@@ -224,7 +244,7 @@ void Agent::LoseRunning(const std::string& reason, bool at_once, Time now) {
   }
   for (const AttemptKey& key : keys) {
     Attempt* attempt = Find(key);
-    if (attempt->phase == Phase::kWaiting) {
+    if (attempt->HasNoProcess()) {
       End(key, attempt, Ended{.reason = reason, .lost = true}, now);
     } else {
       if (attempt->cause == StopCause::kNone) {
@@ -347,6 +367,7 @@ void Agent::SignalAttempt(const AttemptKey& key, Attempt* attempt, bool at_once,
 }
 
 void Agent::End(const AttemptKey& key, Attempt* attempt, Ended ended, Time now) {
+  if (attempt->phase == Phase::kFinding) outputs_.push_back(CancelFind{key});
   attempt->phase = Phase::kEnded;
   attempt->kill_at = kTimeNever;
   ended.reason = ValidUtf8(ended.reason);
@@ -357,6 +378,7 @@ void Agent::End(const AttemptKey& key, Attempt* attempt, Ended ended, Time now) 
 }
 
 void Agent::Release(const AttemptKey& key) {
+  if (attempts_.at(key).phase == Phase::kFinding) outputs_.push_back(CancelFind{key});
   outputs_.push_back(Forget{key});
   attempts_.erase(key);
 }
@@ -364,8 +386,7 @@ void Agent::Release(const AttemptKey& key) {
 bool Agent::Blocked(const AttemptKey& key, const Attempt& attempt) const {
   return std::any_of(attempts_.begin(), attempts_.end(), [&](const auto& entry) {
     const auto& [other_key, other] = entry;
-    if (other_key == key || other.phase == Phase::kEnded || other.phase == Phase::kWaiting)
-      return false;
+    if (other_key == key || other.HasNoProcess()) return false;
     if (other_key.id.trial == key.id.trial) return true;
     if (!other.forgotten) return false;
     const auto& devices = other.assignment->devices;
@@ -379,8 +400,13 @@ bool Agent::Blocked(const AttemptKey& key, const Attempt& attempt) const {
 void Agent::StartWaiting(Time now) {
   for (auto& [key, attempt] : attempts_) {
     if (attempt.phase != Phase::kWaiting || Blocked(key, attempt)) continue;
-    attempt.phase = Phase::kStarting;
-    outputs_.push_back(Spawn{attempt.assignment});
+    if (attempt.assignment->resume) {
+      attempt.phase = Phase::kFinding;
+      outputs_.push_back(FindResume{attempt.assignment});
+    } else {
+      attempt.phase = Phase::kStarting;
+      outputs_.push_back(Spawn{attempt.assignment});
+    }
   }
 }
 

@@ -2,15 +2,16 @@
 // reads no clock, opens no file and starts no process: inputs come in with the time, outputs are
 // taken out and carried out by the daemon.
 //
-//   Assign -> [waiting] -> starting -> running -> leaving -> ended -> (Ended acknowledged) ->
+//   Assign -> [waiting] -> [finding] -> starting -> running -> leaving -> ended -> (Ended acknowledged) ->
 //   forgotten
 //                 |            |          |  program gone, children left
 //                 |            +-> ended  +-> ended
 //                 +-> ended (stopped before it started)
 //
 // "waiting" lasts while an older attempt of the same trial, or a fenced-off one on the same device,
-// is still being killed. The stop ladder (TERM, grace, KILL) runs beside these states; it applies
-// to the whole process tree.
+// is still being killed; "finding" while the checkpoint is looked for that a later attempt resumes
+// from. The stop ladder (TERM, grace, KILL) runs beside these states; it applies to the whole
+// process tree.
 #pragma once
 
 #include <deque>
@@ -32,6 +33,20 @@ namespace tunesmith::worker {
 struct Spawn {
   std::shared_ptr<const Assignment> assignment;
 };
+// Find what it resumes from, on this machine or at the controller; answer with OnResumeFound.
+struct FindResume {
+  std::shared_ptr<const Assignment> assignment;
+};
+// Nobody waits for the answer to FindResume any more.
+struct CancelFind {
+  AttemptKey key;
+};
+// The program has named a checkpoint, or (name "") left some in its folder without ever naming one.
+struct SaveCheckpoint {
+  std::shared_ptr<const Assignment> assignment;
+  int64_t step = 0;
+  std::string name;
+};
 // To every process of the tree.
 struct SignalTree {
   AttemptKey key;
@@ -52,7 +67,14 @@ struct Store {
 struct Forget {
   AttemptKey key;
 };
-using Output = std::variant<Spawn, SignalTree, TellTrial, Store, Forget>;
+using Output = std::variant<Spawn, FindResume, CancelFind, SaveCheckpoint, SignalTree, TellTrial, Store, Forget>;
+
+// What an attempt resumes from.
+struct Resume {
+  int64_t step = 0;  // of the checkpoint; 0: there is none, or it is not known
+  std::string name;
+  std::string note;  // for the trial's log: what was fetched, what was passed over; may be empty
+};
 
 // --- what the controller answers to a Hello
 
@@ -91,6 +113,7 @@ class Agent {
   void OnDrain(bool stop_running, Time now);
 
   // --- processes
+  void OnResumeFound(const AttemptKey& key, const Resume& resume, Time now);
   // `steps_from_zero`: an earlier attempt of the trial counted its steps from 0.
   void OnStarted(const AttemptKey& key, int64_t pid, bool steps_from_zero, Time now);
   // `reason` says what, where and what to do instead.
@@ -129,7 +152,7 @@ class Agent {
   size_t open() const { return attempts_.size(); }
 
  private:
-  enum class Phase : uint8_t { kWaiting, kStarting, kRunning, kLeaving, kEnded };
+  enum class Phase : uint8_t { kWaiting, kFinding, kStarting, kRunning, kLeaving, kEnded };
   enum class StopCause : uint8_t { kNone, kController, kLost, kLimit, kForgotten };
   struct Attempt {
     std::shared_ptr<const Assignment> assignment;  // null for a restored one
@@ -140,12 +163,14 @@ class Agent {
     bool kill_sent = false;
     Time kill_at = kTimeNever;
     bool forgotten = false;    // no report, no record
+    bool named_checkpoint = false;
     bool end_unknown = false;  // restored, and nobody saw its end
 
     uint64_t last_sequence = 0;
     std::deque<RecordPtr> unacked;
     size_t unacked_bytes = 0;
     size_t sent = 0;  // of unacked, in this session
+    bool HasNoProcess() const { return phase == Phase::kWaiting || phase == Phase::kFinding || phase == Phase::kEnded; }
     int64_t last_step = 0;
     int64_t measurements = 0;
     bool steps_from_zero = false;

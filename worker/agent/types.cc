@@ -1,6 +1,7 @@
 #include "worker/agent/types.h"
 
 #include <charconv>
+#include <utility>
 
 namespace tunesmith::worker {
 
@@ -23,6 +24,10 @@ std::optional<AttemptKey> ParseKeyText(std::string_view text) {
   return AttemptKey{
       {{SweepId(numbers[0]), static_cast<uint32_t>(numbers[1])}, static_cast<uint32_t>(numbers[2])},
       LeaseEpoch(numbers[3])};
+}
+
+bool OlderCheckpoint(const Checkpoint& a, const Checkpoint& b) {
+  return std::pair(a.attempt, a.step) < std::pair(b.attempt, b.step);
 }
 
 size_t RecordBytes(const Record& record) {

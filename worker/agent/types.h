@@ -53,6 +53,18 @@ struct CollectRule {
   std::string regex;
 };
 
+// A file or folder in the trial's checkpoint folder, as it was when the report of a step named it.
+struct Checkpoint {
+  uint32_t attempt = 0;  // that made it
+  int64_t step = 0;
+  std::string name;      // relative to the checkpoint folder; "" = all of it
+  int64_t bytes = 0;     // of its archive
+  std::string sha256;    // of its archive, in hexadecimal
+  friend bool operator==(const Checkpoint&, const Checkpoint&) = default;
+};
+// By attempt, then step: what a later attempt made is newer.
+bool OlderCheckpoint(const Checkpoint& a, const Checkpoint& b);
+
 // What the controller wants to run.
 struct Assignment {
   AttemptKey key;
@@ -72,6 +84,12 @@ struct Assignment {
   std::vector<std::string> devices;
   bool resume = false;
   std::vector<std::string> metrics;
+  std::vector<Checkpoint> checkpoints;  // with `resume`: copies that the controller has, the newest first
+  int64_t last_step = -1;               // with `resume`: that was recorded; negative = unknown
+  bool store_checkpoints = false;
+  // Found out here before it starts: the step of the checkpoint that it resumes from, and its name; 0 if there is none.
+  int64_t resume_step = 0;
+  std::string resume_name;
 };
 
 // A measurement as the trial gave it.

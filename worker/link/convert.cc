@@ -100,6 +100,11 @@ std::shared_ptr<const Assignment> FromProto(const v1::Assign& assign) {
   assignment->devices.assign(assign.device_uuids().begin(), assign.device_uuids().end());
   assignment->resume = assign.resume();
   assignment->metrics.assign(assign.metrics().begin(), assign.metrics().end());
+  for (const v1::Checkpoint& one : assign.checkpoints()) {
+    assignment->checkpoints.push_back({one.attempt(), one.step(), one.name(), one.bytes(), one.sha256()});
+  }
+  if (assign.has_last_step()) assignment->last_step = assign.last_step();
+  assignment->store_checkpoints = assign.store_checkpoints();
   return assignment;
 }
 

@@ -35,7 +35,7 @@ StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeCredentials(const LinkOp
 
 }  // namespace
 
-StatusOr<std::unique_ptr<Link>> Link::Start(LinkOptions options) {
+StatusOr<std::shared_ptr<grpc::Channel>> OpenChannel(const LinkOptions& options, bool own_connection) {
   TS_ASSIGN_OR_RETURN(auto credentials, MakeCredentials(options));
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
@@ -44,7 +44,12 @@ StatusOr<std::unique_ptr<Link>> Link::Start(LinkOptions options) {
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, static_cast<int>(options.backoff_min.ms));
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, static_cast<int>(options.backoff_max.ms));
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectMsMax);
-  auto channel = grpc::CreateCustomChannel(options.controller, credentials, arguments);
+  if (own_connection) arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  return grpc::CreateCustomChannel(options.controller, credentials, arguments);
+}
+
+StatusOr<std::unique_ptr<Link>> Link::Start(LinkOptions options) {
+  TS_ASSIGN_OR_RETURN(auto channel, OpenChannel(options, false));
   std::unique_ptr<Link> link(new Link(std::move(options), std::move(channel)));
   link->reader_ = std::jthread([raw = link.get()] { raw->RunReader(); });
   link->writer_ = std::jthread([raw = link.get()] { raw->RunWriter(); });

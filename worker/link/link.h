@@ -34,6 +34,10 @@ struct LinkOptions {
   std::function<void()> wake;
 };
 
+// A channel to the controller. With `own_connection` it shares its connection with no other channel.
+// INVALID_ARGUMENT or NOT_FOUND if the TLS files cannot be used.
+StatusOr<std::shared_ptr<grpc::Channel>> OpenChannel(const LinkOptions& options, bool own_connection);
+
 // Thread-safe. Streams are numbered; what is said about or to one that is closed is dropped.
 class Link {
  public:

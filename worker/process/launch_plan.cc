@@ -238,8 +238,16 @@ StatusOr<LaunchPlan> PlanLaunch(const Assignment& assignment, const AttemptPaths
   plan.env.erase("TUNESMITH_RESUME_FROM");
   plan.env.erase("TUNESMITH_CHANNEL");
   if (assignment.max_step > 0) plan.env["TUNESMITH_MAX_STEP"] = std::to_string(assignment.max_step);
-  if (assignment.resume && context.has_checkpoints)
+  plan.env.erase("TUNESMITH_RESUME_STEP");
+  plan.env.erase("TUNESMITH_RESUME_CHECKPOINT");
+  if (assignment.resume && context.has_checkpoints) {
     plan.env["TUNESMITH_RESUME_FROM"] = paths.checkpoint_dir;
+    if (assignment.resume_step > 0) {
+      plan.env["TUNESMITH_RESUME_STEP"] = std::to_string(assignment.resume_step);
+      const std::string& name = assignment.resume_name;
+      plan.env["TUNESMITH_RESUME_CHECKPOINT"] = paths.checkpoint_dir + (name.empty() ? "" : "/" + name);
+    }
+  }
 
   if (!assignment.builtin.empty()) {
     if (!IsExecutableFile(context.trainer)) {

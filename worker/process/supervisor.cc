@@ -25,6 +25,7 @@
 #include "worker/process/output_splitter.h"
 #include "worker/process/rate.h"
 #include "worker/process/spawn.h"
+#include "worker/process/trial_folder.h"
 
 namespace tunesmith::worker {
 namespace {
@@ -262,20 +263,6 @@ StatusOr<std::unique_ptr<Supervisor::Trial>> Supervisor::Launch(const Assignment
     return noted;
   }
   return trial;
-}
-
-// Checkpoints are only taken over from the same trial: those of a first attempt, or of a trial with
-// another seed, belong to a sweep of another controller that had the same name and number.
-Status Supervisor::PrepareTrialFolder(const Assignment& assignment, const AttemptPaths& paths) {
-  const std::string owner_file = paths.checkpoint_dir + ".owner";
-  const std::string owner = std::to_string(assignment.seed);
-  const auto known = ReadFile(owner_file);
-  if (!assignment.resume || (known.ok() && *known != owner)) {
-    TS_RETURN_IF_ERROR(RemoveAll(paths.checkpoint_dir));
-    unlink(FromZeroMark(paths).c_str());
-  }
-  TS_RETURN_IF_ERROR(MakeFolder(paths.checkpoint_dir));
-  return WriteFile(owner_file, owner);
 }
 
 // --- watching
@@ -544,10 +531,6 @@ void Supervisor::WriteChannel(Trial* trial) {
 
 bool Supervisor::MayDeliver(Trial* trial, Time now) {
   return !agent_->Full(trial->key) && trial->report_rate.Positive(now);
-}
-
-std::string Supervisor::FromZeroMark(const AttemptPaths& paths) {
-  return paths.checkpoint_dir + ".from-zero";
 }
 
 void Supervisor::Deliver(Trial* trial, const Report& report, Time now) {

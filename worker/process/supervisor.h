@@ -69,7 +69,6 @@ class Supervisor {
   Status Init();
   Status EndLeftovers();
   StatusOr<std::unique_ptr<Trial>> Launch(const Assignment& assignment, Time now);
-  Status PrepareTrialFolder(const Assignment& assignment, const AttemptPaths& paths);
   Status Watch(Trial* trial, Source source);
   void Unwatch(Trial* trial, Source source);
   void CloseChannel(Trial* trial);
@@ -82,7 +81,6 @@ class Supervisor {
   void ParseChannel(Trial* trial, Time now, bool last);
   void WriteChannel(Trial* trial);
   void Deliver(Trial* trial, const Report& report, Time now);
-  static std::string FromZeroMark(const AttemptPaths& paths);
   bool MayDeliver(Trial* trial, Time now);
   void Resume(Trial* trial, Time now);
   void KeepLog(Trial* trial, std::string_view bytes);

@@ -315,15 +315,19 @@ class Trial {
     while (channel_ >= 0 && unsent_.size() > kUnsentBytesMax && !Current().stop) Flush(1000);
   }
 
-  // Writes what the socket takes, waiting at most `wait_ms` for room.
+  // Writes what the socket takes; gives up when there was no room for `wait_ms`.
   void Flush(int wait_ms) {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(wait_ms);
+    const auto deadline_from_now = [wait_ms] {
+      return std::chrono::steady_clock::now() + std::chrono::milliseconds(wait_ms);
+    };
+    auto deadline = deadline_from_now();
     size_t sent = 0;
     while (channel_ >= 0 && sent < unsent_.size()) {
       const ssize_t n =
           send(channel_, unsent_.data() + sent, unsent_.size() - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
       if (n > 0) {
         sent += static_cast<size_t>(n);
+        if (wait_ms > 0) deadline = deadline_from_now();
       } else if (n < 0 && errno == EINTR) {
         continue;
       } else if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {

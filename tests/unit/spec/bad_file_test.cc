@@ -108,6 +108,9 @@ constexpr Bad kBad[] = {
     {"a list for an object", "resources: [1]\n",
      "f:5: resources: here stands a list of 1, not an object (write \"key: value\" lines; the keys "
      "are gpus, gpus_optional, cpus)"},
+    {"no room for checkpoints", "checkpoints: {max_gb: 0}\n",
+     "f:5: checkpoints.max_gb: no room of that size can be kept (use gigabytes, more than 0 and at most 1000000, or "
+     "leave it out: no limit)"},
     {"more retries than can be counted", "retry: {lost: 300}\n",
      "f:5: retry.lost: 300 is more than 200 (use 0 to 10; what fails that often fails again)"},
     {"a wrong time span", "stop: {grace: soon}\n",
@@ -265,7 +268,7 @@ constexpr Bad kBad[] = {
      "name, command, trainable, "
      "args, workdir, env, parameters, constraints, metric, metrics, search, scheduler, trials, max_parallel, repeats, "
      "budget, "
-     "resources, retry, stop, collect, points, report, "
+     "resources, retry, checkpoints, stop, collect, points, report, "
      "ask_tell, $schema)",
      true},
     {"a tab", "parameters:\n\tx: 1\n", "f:2: the line is indented with a tab (YAML wants spaces)",

@@ -56,6 +56,9 @@ class RandomSpec {
     spec.resources.gpus_optional = Coin();
     spec.resources.cpus = 1 + static_cast<int32_t>(rng_.Below(8));
     spec.retry = {static_cast<int32_t>(rng_.Below(4)), static_cast<int32_t>(rng_.Below(9))};
+    if (Coin()) {
+      spec.checkpoints = {Coin(), Coin(), Coin(), Coin() ? 0 : 1 + static_cast<int64_t>(rng_.Below(1'000'000'000'000))};
+    }
     spec.stop_grace_ms = static_cast<int64_t>(rng_.Below(86'400'000));
     if (Coin()) spec.collect.push_back({CollectRule::Kind::kJson, ""});
     if (Coin())

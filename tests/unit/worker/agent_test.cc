@@ -59,6 +59,84 @@ class AgentTest : public testing::Test {
   Time now_{1'000'000};
 };
 
+class ResumingAgentTest : public AgentTest {
+ protected:
+  // One that was assigned and waits to be told what it resumes from.
+  void AssignResuming(const AttemptKey& key) {
+    auto assignment = std::make_shared<Assignment>(*Assign(key));
+    assignment->resume = true;
+    agent_.OnAssign(std::move(assignment), now_);
+  }
+};
+
+TEST_F(ResumingAgentTest, ALaterAttemptStartsOnceItIsKnownWhatItResumesFrom) {
+  Welcome();
+  AssignResuming(Key(1, 0, 2));
+  EXPECT_EQ(Take<Spawn>().size(), 0u);
+  AssignResuming(Key(2, 1, 2));
+  ASSERT_EQ(Take<FindResume>().size(), 1u);
+  agent_.OnResumeFound(Key(1, 0, 2), {5, "step-5", "fetched"}, now_);
+  const auto spawned = Take<Spawn>();
+  ASSERT_EQ(spawned.size(), 1u);
+  EXPECT_EQ(spawned[0].assignment->resume_step, 5);
+  EXPECT_EQ(spawned[0].assignment->resume_name, "step-5");
+  const auto records = agent_.TakeRecords(10);
+  ASSERT_EQ(records.size(), 1u);
+  EXPECT_EQ(std::get<LogChunk>(records[0]->kind).data, "[tunesmith: fetched]\n") << "in the trial's own log";
+  agent_.OnResumeFound(Key(1, 0, 2), {7, "step-7", ""}, now_);
+  EXPECT_EQ(Take<Spawn>().size(), 0u) << "once";
+}
+
+TEST_F(ResumingAgentTest, OneThatIsStoppedMeanwhileNeverStarts) {
+  Welcome();
+  AssignResuming(Key(1, 0, 2));
+  agent_.OnStop(Key(1, 0, 2), "a user", false, now_);
+  EXPECT_EQ(Take<CancelFind>().size(), 1u);
+  const auto ended = EndSent();
+  ASSERT_TRUE(ended.has_value());
+  EXPECT_TRUE(ended->stop_requested);
+  agent_.OnResumeFound(Key(1, 0, 2), {5, "step-5", ""}, now_);
+  EXPECT_EQ(Take<Spawn>().size(), 0u);
+}
+
+TEST_F(ResumingAgentTest, WhatTheControllerForgetsMeanwhileIsForgotten) {
+  Welcome();
+  AssignResuming(Key(1, 0, 2));
+  agent_.OnDisconnected(now_);
+  Welcome({{Key(1, 0, 2), AttemptAnswer::Kind::kForget, 0, "fenced off"}});
+  EXPECT_EQ(agent_.open(), 0u);
+  EXPECT_EQ(Take<CancelFind>().size(), 1u);
+}
+
+TEST_F(AgentTest, ANamedCheckpointIsSavedUnderItsStep) {
+  Welcome();
+  Run(Key(1));
+  Report report = LossReport(0.5, 3);
+  report.checkpoint = "epoch-3";
+  agent_.OnReport(Key(1), report, now_);
+  const auto saves = Take<SaveCheckpoint>();
+  ASSERT_EQ(saves.size(), 1u);
+  EXPECT_EQ(saves[0].step, 3);
+  EXPECT_EQ(saves[0].name, "epoch-3");
+  agent_.OnStop(Key(1), "paused", false, now_);
+  agent_.OnTreeGone(Key(1), {.signal = 15}, now_);
+  EXPECT_EQ(Take<SaveCheckpoint>().size(), 0u) << "the program names them itself";
+}
+
+TEST_F(AgentTest, WhatAProgramLeavesWithoutNamingItIsSavedIfItMayGoOn) {
+  Welcome();
+  for (const bool fails : {false, true}) {
+    const AttemptKey key = Key(fails ? 2 : 1, fails ? 1 : 0);
+    Run(key);
+    agent_.OnReport(key, LossReport(0.5, 3), now_);
+    agent_.OnTreeGone(key, {.exit_code = fails ? 1 : 0}, now_);
+    const auto saves = Take<SaveCheckpoint>();
+    ASSERT_EQ(saves.size(), fails ? 1u : 0u);
+    if (fails) EXPECT_EQ(saves[0].name, "");
+    if (fails) EXPECT_EQ(saves[0].step, 3);
+  }
+}
+
 TEST_F(AgentTest, RecordsAreNumberedStoredAndSentUntilAcknowledged) {
   Welcome();
   Run(Key(1));

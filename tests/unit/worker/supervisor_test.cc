@@ -76,6 +76,8 @@ class SupervisorTest : public testing::TestWithParam<bool> {
       for (Output& output : outputs) {
         if (auto* spawn = std::get_if<Spawn>(&output)) {
           supervisor_->Start(spawn->assignment, now);
+        } else if (const auto* find = std::get_if<FindResume>(&output)) {
+          agent_.OnResumeFound(find->assignment->key, {}, now);
         } else if (const auto* signal = std::get_if<SignalTree>(&output)) {
           supervisor_->SignalTree(signal->key, signal->kill, now);
         } else if (const auto* tell = std::get_if<TellTrial>(&output)) {

@@ -72,16 +72,20 @@ class Rig {
     EXPECT_TRUE(journal.ok()) << journal.status();
     journal_ = std::move(*journal);
     logs_ = std::make_unique<LogStore>(folder_ + "/logs");
+    checkpoints_ = std::make_unique<CheckpointStore>(folder_ + "/checkpoints", 0);
     sessions_ = std::make_unique<SessionHub>(lease_ms_);
     watches_ = std::make_unique<WatchHub>();
     searchers_ = std::make_unique<SearcherPool>(1, [this](Command answer) { loop_->Post(std::move(answer)); });
     loop_ = std::make_unique<Loop>(ControllerOptions{lease_ms_}, journal_.get(),
-                                   LoopSinks{searchers_.get(), sessions_.get(), logs_.get(), watches_.get()}, [] {
+                                   LoopSinks{searchers_.get(), sessions_.get(), logs_.get(), watches_.get(),
+                                             checkpoints_.get()},
+                                   [] {
                                      return Time{std::chrono::duration_cast<std::chrono::milliseconds>(
                                                      std::chrono::system_clock::now().time_since_epoch())
                                                      .count()};
                                    });
-    server_ = std::make_unique<RpcServer>(loop_.get(), journal_.get(), logs_.get(), sessions_.get(), watches_.get());
+    server_ = std::make_unique<RpcServer>(loop_.get(), journal_.get(), logs_.get(), checkpoints_.get(), sessions_.get(),
+                                          watches_.get());
     const Status started = server_->Start("127.0.0.1:0", grpc::InsecureServerCredentials());
     EXPECT_TRUE(started.ok()) << started;
     channel_ = NewChannel({});
@@ -179,6 +183,7 @@ class Rig {
   bool own_folder_ = false;
   std::unique_ptr<Journal> journal_;
   std::unique_ptr<LogStore> logs_;
+  std::unique_ptr<CheckpointStore> checkpoints_;
   std::unique_ptr<SessionHub> sessions_;
   std::unique_ptr<WatchHub> watches_;
   std::unique_ptr<SearcherPool> searchers_;
