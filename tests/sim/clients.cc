@@ -76,7 +76,9 @@ SweepSpec DrawSweep(const SimOptions& options, int number) {
     spec.resources.gpus_optional = coin(0.3);
     spec.resources.cpus = static_cast<int32_t>(rng.IntInclusive(1, 2));
   }
-  if (coin(0.3)) spec.budget.max_parallel = static_cast<int32_t>(rng.IntInclusive(1, 3));
+  constexpr int64_t kFewTrials = 14;
+  const int64_t scale = std::max<int64_t>(1, options.trials_max / kFewTrials);
+  if (coin(0.3)) spec.budget.max_parallel = static_cast<int32_t>(rng.IntInclusive(1, 3) * scale);
   if (coin(0.2)) spec.budget.failures = rng.IntInclusive(1, 4);
   if (coin(0.2)) spec.budget.wall_ms = rng.IntInclusive(10'000, 400'000);
   spec.retry.failed = static_cast<int32_t>(rng.Below(3));
