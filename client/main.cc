@@ -191,7 +191,7 @@ class CommandLine {
     add_list("--require", &quick.require, "What a trial's metrics have to meet: 'latency <= 20'");
     add("-n,--trials", &quick.trials, "Number of trials");
     add("--search", &quick.search, "auto (default), gp, tpe, random, sobol, cmaes, grid; options as auto:seed=7");
-    add("--scheduler", &quick.scheduler, "fifo (default), median, asha:max_t=27,reduction_factor=3");
+    add("--scheduler", &quick.scheduler, "fifo (default), asha:max_t=27,reduction_factor=3, hyperband, bohb, median");
     add("--name", &quick.name, "Name of the sweep");
     add("--repeats", &quick.repeats, "Runs of each point, with different seeds (default: 1)");
     add("--max-parallel", &quick.max_parallel, "Trials at once (default: as many as fit)");

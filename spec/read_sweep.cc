@@ -283,7 +283,10 @@ class SweepReader {
          {"goal", [&](N m, F g) { GoalOf(m, g, &scheduler_goal_); }},
          {"max_t", [&](N m, F g) { ReadInteger(m, g, 1, kIntMax, &s.max_t, log_); }},
          {"grace_period", [&](N m, F g) { ReadNumber(m, g, &s.grace_period, log_); }},
-         {"reduction_factor", [&](N m, F g) { ReadNumber(m, g, &s.reduction_factor, log_); }},
+         {"reduction_factor",
+          [&](N m, F g) {
+            ReadNumber(m, g, &s.reduction_factor.emplace(2), log_);
+          }},
          {"brackets", [&](N m, F g) { ReadInteger32(m, g, &s.brackets, log_); }},
          {"min_samples_required", [&](N m, F g) { ReadInteger32(m, g, &s.min_samples_required, log_); }},
          {"stop_last_trials", [&](N m, F g) { ReadBool(m, g, &s.stop_last_trials, log_); }},

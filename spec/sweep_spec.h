@@ -81,9 +81,9 @@ struct SchedulerSpec {
   std::string type = "fifo";
   std::string metric;            // "" = the searcher's
   Goal goal = Goal::kMin;
-  int64_t max_t = 0;             // 0 = not given
+  int64_t max_t = 0;             // 0 = not given: the type's own
   double grace_period = 1;
-  double reduction_factor = 4;
+  std::optional<double> reduction_factor = {};  // the type's own if absent
   int32_t brackets = 1;
   int32_t min_samples_required = 3;
   bool stop_last_trials = true;

@@ -224,8 +224,7 @@ void WriteScheduler(const SchedulerSpec& s, Writer* w) {
   }
   if (s.max_t != 0) w->Integer("max_t", s.max_t);
   if (s.grace_period != defaults.grace_period) w->Number("grace_period", s.grace_period);
-  if (s.reduction_factor != defaults.reduction_factor)
-    w->Number("reduction_factor", s.reduction_factor);
+  if (s.reduction_factor) w->Number("reduction_factor", *s.reduction_factor);
   if (s.brackets != defaults.brackets) w->Integer("brackets", s.brackets);
   if (s.min_samples_required != defaults.min_samples_required)
     w->Integer("min_samples_required", s.min_samples_required);

@@ -215,14 +215,33 @@ class Validator {
           "name it: metric: " + ValidUtf8(spec_.search.metric.substr(0, 60)));
     }
     CheckMetric("scheduler.metric", spec_.scheduler.metric);
+    const SchedulerOptions options = SchedulerOptionsOf(spec_, 0);
     if (spec_.scheduler.promotion && spec_.scheduler.type != "asha") {
       Add("scheduler.variant", "promotion is a variant of asha, not of " + spec_.scheduler.type,
           "use type: asha, or leave the variant out");
-    } else if (spec_.scheduler.promotion && spec_.ask_tell) {
-      Add("scheduler.variant", "with ask_tell other programs run the trials, and none could be paused and go on",
-          "use variant: stopping, or remove ask_tell");
+    } else if (Pauses(options) && spec_.ask_tell) {
+      Add(spec_.scheduler.promotion ? "scheduler.variant" : "scheduler.type",
+          "with ask_tell other programs run the trials, and none could be paused and go on",
+          spec_.scheduler.promotion ? "use variant: stopping, or remove ask_tell" : "use asha, or remove ask_tell");
     }
-    MakeScheduler(SchedulerOptionsOf(spec_, 0), &problems_);
+    if (spec_.scheduler.type == "bohb") CheckBohb();
+    MakeScheduler(options, &problems_);
+  }
+
+  // It is HyperBand with points of a model that learns from rungs.
+  void CheckBohb() {
+    const std::string& type = spec_.search.type;
+    const bool hyperopt = std::any_of(spec_.search.options.begin(), spec_.search.options.end(),
+                                      [](const auto& option) { return option.first == "compat"; });
+    if (type == "random" || type == "sobol" || type == "grid" || type == "cmaes" || (type == "tpe" && hyperopt)) {
+      Add("scheduler.type", "bohb takes its points from a model that learns from rungs, and " + type +
+                                (hyperopt ? " with compat: hyperopt" : "") + " does not",
+          "use search: auto, gp or tpe, or scheduler: hyperband");
+    } else if (spec_.repeats > 1) {
+      Add("scheduler.type",
+          "bohb takes its points from a model that learns from rungs, and with repeats it learns of none",
+          "leave repeats out, or use scheduler: hyperband");
+    }
   }
 
   void CheckBudget(uint64_t grid_cells) {

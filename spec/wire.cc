@@ -270,7 +270,7 @@ void ToWire(const SchedulerSpec& s, pb::SchedulerSpec* out) {
   if (!s.metric.empty()) out->set_goal(ToWire(s.goal));
   out->set_max_t(s.max_t);
   out->set_grace_period(s.grace_period);
-  out->set_reduction_factor(s.reduction_factor);
+  if (s.reduction_factor) out->set_reduction_factor(*s.reduction_factor);
   out->set_brackets(s.brackets);
   out->set_min_samples_required(s.min_samples_required);
   out->set_stop_last_trials(s.stop_last_trials);

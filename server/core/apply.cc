@@ -418,11 +418,15 @@ struct State::Applier {
     Changed(&sweep, e.trial.number);
   }
 
-  void operator()(const TrialResumed& e) {
+  void operator()(const PausedJudged& e) {
     Sweep& sweep = Get(e.trial.sweep);
     Trial& trial = Get(&sweep, e.trial.number);
-    TS_CHECK(trial.state == TrialState::kPaused || trial.Pausing(), "only paused trials are resumed");
+    TS_CHECK(trial.state == TrialState::kPaused || trial.Pausing(), "only of paused trials");
     sweep.scheduler->Apply(e.trial.number, e.verdict);
+    if (e.verdict.action == Action::kStop) {
+      trial.stop_verdict = e.verdict;
+      return Changed(&sweep, e.trial.number);
+    }
     trial.promoted = true;
     if (!trial.Pausing()) Requeue(&sweep, e.trial.number);  // else once its processes are gone
     Changed(&sweep, e.trial.number);
@@ -576,6 +580,7 @@ void AddTrial(const Trial& trial, Digest* digest) {
   digest->Add(trial.has_best ? trial.best_value : 0.0);
   digest->Add(static_cast<uint64_t>(trial.best_step));
   digest->Add(static_cast<uint64_t>(trial.has_value));
+  digest->Add(static_cast<uint64_t>(trial.stop_verdict.action));
   digest->Add(static_cast<uint64_t>(trial.stop_verdict.reason) * 2 + static_cast<uint64_t>(trial.promoted));
   digest->Add(static_cast<uint64_t>(trial.ended.ms));
   digest->Add(static_cast<uint64_t>(trial.failures) * 256 + trial.losses);

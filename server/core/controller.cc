@@ -214,6 +214,7 @@ Verdict Controller::Measure(const AttemptRef& ref, uint64_t sequence, int64_t st
   // A trial that is being stopped already is recorded, not judged again.
   if (trial.state == TrialState::kRunning) event.verdict = sweep.scheduler->Decide(report);
   const Verdict verdict = event.verdict;
+  if (verdict.rank > 0) dispatch_ = true;  // it may decide on those that wait at the rung
   const size_t rungs = trial.rung_values.size();
   Emit(std::move(event));
   for (size_t i = rungs; i < trial.rung_values.size(); ++i) TellRung(sweep, id.number, i);
@@ -357,28 +358,38 @@ void Controller::FinishPause(const Sweep& sweep, uint32_t number, AttemptEnded e
   }
 }
 
-void Controller::ResumePaused(const Sweep& sweep) {
-  if (sweep.paused.empty() || sweep.state >= SweepState::kStopping) return;
-  const auto resume = [&](const Resumption& next) {
-    Emit(TrialResumed{{sweep.number, next.trial}, next.verdict, now_});
+Outlook Controller::OutlookOf(const Sweep& sweep) const {
+  const auto work = work_.find(sweep.number);
+  if (Creatable(sweep) > 0 || (work != work_.end() && work->second.suggestions_outstanding > 0)) return Outlook::kOpen;
+  return sweep.live.empty() && sweep.pending.empty() ? Outlook::kIdle : Outlook::kComplete;
+}
+
+void Controller::JudgePaused(SweepId id) {
+  // The end of a trial may end the sweep.
+  const auto active = [&]() -> const Sweep* {
+    const Sweep* sweep = state_.FindSweep(id);
+    return sweep != nullptr && sweep->state == SweepState::kActive ? sweep : nullptr;
   };
-  while (const auto next = sweep.scheduler->NextResumption(false)) resume(*next);
-  const auto idle = [&] {
-    const auto work = work_.find(sweep.number);
-    return sweep.live.empty() && sweep.pending.empty() && Creatable(sweep) == 0 &&
-           (work == work_.end() || work->second.suggestions_outstanding == 0);
-  };
-  if (!idle()) return;
-  if (const auto next = sweep.scheduler->NextResumption(true)) return resume(*next);
-  const std::vector<uint32_t> left(sweep.paused.begin(), sweep.paused.end());
-  const SweepId id = sweep.number;
-  for (const uint32_t number : left) {
-    const Sweep* still = state_.FindSweep(id);
-    if (still == nullptr || still->trials[number].state != TrialState::kPaused) return;
-    EndTrial(*still, number, TrialState::kStopped,
-             Explain(still->trials[number].stop_verdict, SchedulerMetric(*still->spec), SchedulerGoal(*still->spec)) +
+  while (const Sweep* sweep = active()) {
+    const Outlook outlook = OutlookOf(*sweep);
+    if (const auto next = sweep->scheduler->NextPaused(outlook)) {
+      JudgeOnePaused(*sweep, *next);
+      continue;
+    }
+    if (outlook != Outlook::kIdle || sweep->paused.empty()) return;
+    const uint32_t number = *sweep->paused.begin();
+    EndTrial(*sweep, number, TrialState::kStopped,
+             Explain(sweep->trials[number].stop_verdict, SchedulerMetric(*sweep->spec), SchedulerGoal(*sweep->spec)) +
                  ", and nothing else was left to run");
   }
+}
+
+void Controller::JudgeOnePaused(const Sweep& sweep, const PausedVerdict& next) {
+  Emit(PausedJudged{{sweep.number, next.trial}, next.verdict, now_});
+  if (next.verdict.action != Action::kStop || sweep.trials[next.trial].state != TrialState::kPaused) return;
+  EndTrial(sweep, next.trial,
+           next.verdict.reason == Reason::kReachedMax ? TrialState::kCompleted : TrialState::kStopped,
+           Explain(next.verdict, SchedulerMetric(*sweep.spec), SchedulerGoal(*sweep.spec)));
 }
 
 void Controller::LoseAttempt(const AttemptRef& ref, const std::string& why) {

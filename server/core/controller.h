@@ -125,8 +125,12 @@ class Controller {
   void FinishAttempt(const AttemptRef& ref, uint64_t sequence, const AttemptExit& exit, Time time);
   // The same for one that was to pause.
   void FinishPause(const Sweep& sweep, uint32_t number, AttemptEnded event);
-  // Puts in the queue what the scheduler lets go on; where nothing else is left to run, ends what it does not.
-  void ResumePaused(const Sweep& sweep);
+  // What is still to come in the sweep, for its scheduler.
+  Outlook OutlookOf(const Sweep& sweep) const;
+  // Puts in the queue what the scheduler lets go on, and ends what it stops; where nothing else is left to run, also
+  // what it says nothing about.
+  void JudgePaused(SweepId sweep);
+  void JudgeOnePaused(const Sweep& sweep, const PausedVerdict& next);
   void LoseAttempt(const AttemptRef& ref, const std::string& why);
   void MaybeFinishSweep(SweepId sweep);
   void DropSweep(SweepId sweep);

@@ -3,7 +3,7 @@
 
 namespace tunesmith {
 
-constexpr int kSchemaVersion = 3;
+constexpr int kSchemaVersion = 4;
 // Metrics of slots below this have a column each; the others share `more`.
 constexpr int kMetricColumns = 8;
 
@@ -47,7 +47,7 @@ CREATE INDEX IF NOT EXISTS trial_ended_by_trial ON trial_ended(sweep, trial);
 -- Trials of earlier sweeps that a sweep started from. parameters: as far as its own space has them.
 CREATE TABLE IF NOT EXISTS warm_started(seq INTEGER PRIMARY KEY, sweep INTEGER, from_sweep TEXT, trial INTEGER,
   parameters TEXT, value);
--- Paused trials that the scheduler let go on, and why.
+-- Verdicts on paused trials: those with action 'continue' went on, those with 'stop' ended.
 CREATE TABLE IF NOT EXISTS trial_resumed(seq INTEGER PRIMARY KEY, sweep INTEGER, trial INTEGER, time_ms INTEGER,
   action TEXT, reason TEXT, bracket INTEGER, milestone, recorded INTEGER, value, cutoff, rank INTEGER, peers INTEGER);
 CREATE TABLE IF NOT EXISTS worker_registered(seq INTEGER PRIMARY KEY, worker INTEGER, name TEXT);
@@ -97,6 +97,7 @@ ALTER TABLE trial_created ADD COLUMN candidates INTEGER;
 ALTER TABLE trial_created ADD COLUMN repeat_of INTEGER;
 )sql",
     "",  // trial_resumed is new
+    "",  // paused trials may stop, and there are new words for reasons
 };
 constexpr const char* kDropViews = R"sql(
 DROP VIEW IF EXISTS sweeps;

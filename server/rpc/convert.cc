@@ -7,7 +7,7 @@
 
 #include "common/check.h"
 #include "common/limits.h"
-#include "schedulers/asha.h"
+#include "schedulers/scheduler.h"
 #include "server/core/repeats.h"
 #include "spec/wire.h"
 
@@ -387,8 +387,7 @@ void FillAssign(const SendAssign& assign, v1::Assign* out) {
   }
   out->set_seed(assign.seed);
   out->set_stop_grace_ms(spec.stop_grace_ms);
-  const bool default_max_t = spec.scheduler.max_t == 0 && spec.scheduler.type == "asha";
-  out->set_max_step(default_max_t ? kAshaMaxTDefault : spec.scheduler.max_t);
+  out->set_max_step(MaxTOf(SchedulerOptionsOf(spec, 0)));
   out->set_cpus(spec.resources.cpus);
   for (const std::string& device : assign.devices) out->add_device_uuids(device);
   out->set_resume(assign.resume);

@@ -144,6 +144,13 @@ class HistoryMaker {
       if (Chance(0.3)) spec.budget.wall_ms = 60'000;
     }
     spec.scheduler.promotion = spec.scheduler.type == "asha" && !spec.ask_tell && Chance(0.5);
+    if (spec.scheduler.type == "asha" && !spec.ask_tell && !spec.scheduler.promotion && Chance(0.7)) {
+      spec.scheduler = {};
+      spec.scheduler.type = "hyperband";
+      spec.scheduler.max_t = 4;
+      spec.scheduler.reduction_factor = 2;
+      spec.scheduler.compat_ray = Chance(0.3);
+    }
     if (Chance(0.3)) spec.points = {{{"rate", 0.01}}};
     spec.retry.failed = static_cast<int32_t>(rng_.Below(3));
     if (Chance(0.3)) spec.repeats = static_cast<int32_t>(rng_.IntInclusive(2, 3));

@@ -21,7 +21,7 @@ std::optional<TrialId> TouchedTrial(const Event& event) {
   if (const auto* e = std::get_if<AttemptRunning>(&event)) return e->attempt.trial;
   if (const auto* e = std::get_if<Measured>(&event)) return e->attempt.trial;
   if (const auto* e = std::get_if<TrialStopping>(&event)) return e->trial;
-  if (const auto* e = std::get_if<TrialResumed>(&event)) return e->trial;
+  if (const auto* e = std::get_if<PausedJudged>(&event)) return e->trial;
   if (const auto* e = std::get_if<AttemptEnded>(&event)) return e->attempt.trial;
   if (const auto* e = std::get_if<TrialEnded>(&event)) return e->trial;
   return std::nullopt;

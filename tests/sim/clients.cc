@@ -36,6 +36,27 @@ void DrawOutcomes(const SimOptions& options, int number, SweepSpec* spec) {
   if (spec->parameters[0].name != "lr" && spec->parameters[0].options.size() < 4) spec->constraints = {"width < 3"};
 }
 
+// Turns some sweeps with asha into ones with brackets whose trials wait for each other.
+void DrawHyperBand(const SimOptions& options, int number, SweepSpec* spec) {
+  constexpr uint64_t kStreamHyperBand = 0x68797062;
+  Rng rng = Rng::ForLabels({options.seed, kStreamHyperBand, static_cast<uint64_t>(number)});
+  if (spec->scheduler.type != "asha" || spec->ask_tell || rng.Below(2) == 0) return;
+  spec->scheduler.type = "hyperband";
+  spec->scheduler.promotion = false;
+  spec->budget.trials = rng.IntInclusive(1, 24);
+  switch (rng.Below(4)) {
+    case 0: spec->scheduler.compat_ray = true; break;
+    case 1:
+      if (spec->search.type == "tpe" && spec->repeats == 1) spec->scheduler.type = "bohb";
+      break;
+    case 2:
+      spec->scheduler.grace_period = 2;
+      spec->scheduler.stop_last_trials = rng.Below(2) == 0;
+      break;
+    default: break;
+  }
+}
+
 }  // namespace
 
 SweepSpec DrawSweep(const SimOptions& options, int number) {
@@ -88,6 +109,7 @@ SweepSpec DrawSweep(const SimOptions& options, int number) {
   Rng promotion = Rng::ForLabels({options.seed, kStreamPromotion, static_cast<uint64_t>(number)});
   spec.scheduler.promotion = spec.scheduler.type == "asha" && !spec.ask_tell && promotion.Below(2) == 0;
   if (coin(0.2)) spec.repeats = static_cast<int32_t>(rng.IntInclusive(2, 3));
+  DrawHyperBand(options, number, &spec);
   return spec;
 }
 

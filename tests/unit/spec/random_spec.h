@@ -222,7 +222,7 @@ class RandomSpec {
   }
 
   void Scheduler(SchedulerSpec* s) {
-    s->type = OneOf({"fifo", "asha", "median"});
+    s->type = OneOf({"fifo", "asha", "median", "hyperband"});
     if (Coin()) s->max_t = 1 + static_cast<int64_t>(rng_.Below(1000));
     if (s->type == "fifo") return;
     if (s->type == "median") s->min_samples_required = 1 + static_cast<int32_t>(rng_.Below(5));
@@ -233,7 +233,7 @@ class RandomSpec {
     s->promotion = rng_.Below(4) == 0;
     s->compat_ray = !s->promotion && Coin();
     if (s->max_t > 3) s->grace_period = s->compat_ray ? 1.5 : 2;
-    s->reduction_factor = 2 + std::fabs(std::fmod(Number(), 3.0));
+    if (Coin()) s->reduction_factor = 2 + std::fabs(std::fmod(Number(), 3.0));
     s->stop_last_trials = s->promotion || Coin();
   }
 
