@@ -24,6 +24,7 @@ struct RayBracket {
   uint64_t left = 0;  // Ray's n: how many the last halving has let on, at first how many it takes
   size_t stage = 0;   // halvings done
   std::set<uint32_t> live;
+  uint32_t members = 0;  // live ones, and those that were told to stop and have not been removed
   struct Count {
     uint32_t recorded = 0;
     uint32_t stopped = 0;
@@ -126,10 +127,11 @@ void RayHyperBand::AddTrial(uint32_t trial, int32_t bracket) {
   if (at == brackets_.end()) {
     at = brackets_.try_emplace(index, MakeBracket(index)).first;
     std::erase_if(brackets_, [&](const auto& old) {
-      return old.first < index - kEndedBracketsKept && old.second.live.empty();
+      return old.first < index - kEndedBracketsKept && old.second.members == 0;
     });
   }
   at->second.live.insert(trial);
+  ++at->second.members;
 }
 
 std::vector<Key> RayHyperBand::Arrived(const RayBracket& bracket, size_t stage, std::optional<uint32_t> except) const {
@@ -252,6 +254,7 @@ void RayHyperBand::RemoveTrial(uint32_t trial) {
   const auto at = trials_.find(trial);
   if (at == trials_.end()) return;
   RayBracket& bracket = brackets_.at(at->second.bracket);
+  --bracket.members;
   // The end of the last one there halves the empty bracket, into which more may come.
   if (bracket.live.erase(trial) > 0 && bracket.live.empty()) {
     Advance(&bracket, std::min(bracket.stage + 1, bracket.last()));

@@ -319,5 +319,23 @@ TEST(HyperBandTest, ASweepThatRunsBracketByBracketIsThePapersAlgorithm) {
   }
 }
 
+// Its processes may take a while to go.
+TEST(HyperBandTest, ATrialThatWasStoppedAndIsRemovedLateStillFindsItsBracket) {
+  const auto scheduler = MakeOrDie(HyperBand(3));
+  for (uint32_t band = 0; band < 200; band += 5) {
+    for (uint32_t t = band; t < band + 5; ++t) scheduler->AddTrial(t, scheduler->BracketFor(t));
+    for (uint32_t t = band; t < band + 5; ++t) {
+      scheduler->Apply(t, scheduler->Decide({.trial = t, .step = 3, .value = 0.5}));
+      while (const auto next = scheduler->NextPaused(Outlook::kOpen)) scheduler->Apply(next->trial, next->verdict);
+    }
+    for (uint32_t t = band; band > 0 && t < band + 5; ++t) scheduler->RemoveTrial(t);
+  }
+  for (uint32_t t = 0; t < 5; ++t) {
+    EXPECT_FALSE(scheduler->DecideFinal({.trial = t, .step = 3, .value = 0.5}).recorded);
+    EXPECT_EQ(scheduler->Decide({.trial = t, .step = 3, .value = 0.5}).action, Action::kContinue);
+    scheduler->RemoveTrial(t);
+  }
+}
+
 }  // namespace
 }  // namespace tunesmith
