@@ -195,6 +195,8 @@ class CommandLine {
     add("--name", &quick.name, "Name of the sweep");
     add("--repeats", &quick.repeats, "Runs of each point, with different seeds (default: 1)");
     add("--max-parallel", &quick.max_parallel, "Trials at once (default: as many as fit)");
+    add("--stop", &quick.stop, "When a trial or the sweep is done: max_steps=100,plateau=0.001,target=0.05");
+    add("--budget", &quick.budget, "Of the sweep: wall=8h,failures=5,gpu_hours=16");
     add("--resources", &quick.resources, "Of one trial: gpus=1,gpus_optional=true,cpus=2");
     add("--args", &quick.args,
         "How the program takes flags: gnu, spaced, hydra, single-dash, none");
@@ -211,7 +213,8 @@ class CommandLine {
     bool has_flags = false;
     for (const std::string* one :
          {&quick.name, &quick.metric, &quick.search, &quick.scheduler, &quick.trials,
-          &quick.repeats, &quick.max_parallel, &quick.resources, &quick.args, &quick.workdir}) {
+          &quick.repeats, &quick.max_parallel, &quick.stop, &quick.budget, &quick.resources, &quick.args,
+          &quick.workdir}) {
       has_flags = has_flags || !one->empty();
     }
     for (const auto* list : {&quick.params, &quick.constraints, &quick.require, &quick.env,

@@ -50,6 +50,12 @@ const char* ReasonName(Reason reason) {
       return "waits_at_rung";
     case Reason::kHalved:
       return "halved";
+    case Reason::kMaxSteps:
+      return "max_steps";
+    case Reason::kPlateau:
+      return "plateau";
+    case Reason::kTarget:
+      return "target";
   }
   return "unknown";
 }
@@ -100,6 +106,13 @@ std::string Explain(const Verdict& verdict, const std::string& metric, Goal goal
     case Reason::kHalved:
       if (!verdict.has_cutoff) return value + " is not among those that go on" + rung + place;
       return value + " is not among those that go on" + rung + ", the last of which has " + cutoff + place;
+    case Reason::kMaxSteps:
+      return "step " + ShortText(verdict.milestone) + " was reached (stop.max_steps)";
+    case Reason::kPlateau:
+      return "the last " + std::to_string(verdict.peers) + " values of " + metric + " have a standard deviation of " +
+             value + ", less than " + cutoff + " (stop.plateau)";
+    case Reason::kTarget:
+      return metric + " " + value + " is as good as the target " + cutoff + " or better (stop.target)";
     case Reason::kAboveMedian:
       return metric + " has been as good as " + cutoff + " or better, " + median + now;
   }

@@ -30,6 +30,10 @@ enum class Reason : uint8_t {
   kAboveMedian,     // its best is as good as the median of the others or better: continues
   kWaitsAtRung,     // waits at the rung for the others of its bracket: pauses
   kHalved,          // not among those of its bracket that go on from the rung: stops
+  // Not the scheduler's, but of what the sweep stops trials by; all count as completed.
+  kMaxSteps,        // step >= max_steps (the milestone)
+  kPlateau,         // the deviation (value) of its last reports (peers) is below what counts as progress (cutoff)
+  kTarget,          // as good as the target (cutoff) of the sweep
 };
 const char* ReasonName(Reason reason);  // "below_cutoff", ...
 

@@ -332,7 +332,8 @@ class SweepReader {
                  [&](N m, F g) {
                    Once(g, g);
                    ReadInteger32(m, g, &b.max_parallel, log_);
-                 }}},
+                 }},
+                {"gpu_hours", [&](N m, F g) { ReadNumber(m, g, &b.gpu_hours, log_); }}},
                log_);
   }
 
@@ -353,7 +354,24 @@ class SweepReader {
   }
 
   void Stop(N n, F f) {
-    ReadObject(n, f, {{"grace", [&](N m, F g) { ReadDuration(m, g, &spec_.stop_grace_ms, log_); }}},
+    StopSpec& stop = spec_.stop;
+    ReadObject(n, f,
+               {{"grace", [&](N m, F g) { ReadDuration(m, g, &spec_.stop_grace_ms, log_); }},
+                {"max_steps", [&](N m, F g) { ReadInteger(m, g, 1, kIntMax, &stop.max_steps, log_); }},
+                {"plateau", [&](N m, F g) { Plateau(m, g); }},
+                {"target", [&](N m, F g) { ReadNumber(m, g, &stop.target.emplace(0), log_); }}},
+               log_);
+  }
+
+  // `plateau: 0.001` is short for `plateau: {std: 0.001}`.
+  void Plateau(N n, F f) {
+    PlateauSpec& plateau = spec_.stop.plateau.emplace();
+    if (n.kind != Node::Kind::kMap) return ReadNumber(n, f, &plateau.std, log_);
+    ReadObject(n, f,
+               {{"metric", [&](N m, F g) { ReadText(m, g, &plateau.metric, log_); }},
+                {"std", [&](N m, F g) { ReadNumber(m, g, &plateau.std, log_); }},
+                {"num_results", [&](N m, F g) { ReadInteger32(m, g, &plateau.num_results, log_); }},
+                {"grace_period", [&](N m, F g) { ReadInteger32(m, g, &plateau.grace_period, log_); }}},
                log_);
   }
 

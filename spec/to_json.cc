@@ -241,6 +241,7 @@ void WriteLimits(const SweepSpec& spec, Writer* w) {
   if (spec.budget.wall_ms != 0) w->Text("wall", DurationText(spec.budget.wall_ms));
   if (spec.budget.failures != 0) w->Integer("failures", spec.budget.failures);
   if (spec.budget.max_parallel != 0) w->Integer("max_parallel", spec.budget.max_parallel);
+  if (spec.budget.gpu_hours != 0) w->Number("gpu_hours", spec.budget.gpu_hours);
   w->Close('}');
   if (spec.repeats != 1) w->Integer("repeats", spec.repeats);
   w->OpenKey("resources", '{');
@@ -254,6 +255,17 @@ void WriteLimits(const SweepSpec& spec, Writer* w) {
   w->Close('}');
   w->OpenKey("stop", '{');
   w->Text("grace", DurationText(spec.stop_grace_ms));
+  if (spec.stop.max_steps != 0) w->Integer("max_steps", spec.stop.max_steps);
+  if (spec.stop.plateau) {
+    const PlateauSpec& plateau = *spec.stop.plateau;
+    w->OpenKey("plateau", '{');
+    if (!plateau.metric.empty()) w->Text("metric", plateau.metric);
+    w->Number("std", plateau.std);
+    w->Integer("num_results", plateau.num_results);
+    w->Integer("grace_period", plateau.grace_period);
+    w->Close('}');
+  }
+  if (spec.stop.target) w->Number("target", *spec.stop.target);
   w->Close('}');
 }
 

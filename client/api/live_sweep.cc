@@ -43,7 +43,9 @@ std::vector<std::pair<std::string, ViewValue>> ViewParams(
 
 std::optional<int64_t> MaxStepOf(const v1::SweepSpec& spec) {
   const int64_t max_t = MaxTOf(SchedulerOf(spec.scheduler()));
-  return max_t > 0 ? std::optional(max_t) : std::nullopt;
+  const int64_t max_steps = spec.stop().max_steps();
+  if (max_t > 0 && max_steps > 0) return std::min(max_t, max_steps);
+  return max_t + max_steps > 0 ? std::optional(max_t + max_steps) : std::nullopt;
 }
 
 std::vector<std::string> ParameterColumns(const v1::SweepSpec& spec) {

@@ -7,6 +7,7 @@
 #include "common/limits.h"
 #include "search/pareto/pareto.h"
 #include "server/core/repeats.h"
+#include "server/core/rules.h"
 #include "server/core/state.h"
 
 namespace tunesmith {
@@ -339,6 +340,7 @@ struct State::Applier {
     sweep.metric_names.push_back(e.name);
     if (e.name == sweep.spec->search.metric) sweep.search_slot = e.slot;
     if (e.name == SchedulerMetric(*sweep.spec)) sweep.schedule_slot = e.slot;
+    if (sweep.spec->stop.plateau && e.name == PlateauMetric(*sweep.spec)) sweep.plateau_slot = e.slot;
     for (size_t i = 0; i < sweep.watched_names.size(); ++i) {
       if (e.name == sweep.watched_names[i]) sweep.watched_slots[i] = e.slot;
     }
@@ -358,6 +360,7 @@ struct State::Applier {
     trial.last_step = e.step;
     trial.last_metrics = e.metrics;
     Watch(&sweep, number, e.metrics);
+    KeepLatest(sweep, e.metrics, &trial);
     for (const SlotValue& metric : e.metrics) {
       if (!sweep.search_slot || metric.slot != *sweep.search_slot) continue;
       trial.has_value = true;
@@ -376,13 +379,24 @@ struct State::Applier {
       trial.rung_values.push_back(trial.has_value ? trial.last_value : std::nan(""));
       sweep.results.push_back(number);
     }
-    sweep.scheduler->Apply(number, e.verdict);
+    if (!ByRules(e.verdict)) sweep.scheduler->Apply(number, e.verdict);
     if (e.verdict.action != Action::kContinue && trial.state == TrialState::kRunning) {
       trial.stop_verdict = e.verdict;
       attempt.state = AttemptState::kStopping;
       SetState(&sweep, number, TrialState::kStopping);
     }
     Changed(&sweep, number);
+  }
+
+  // Of stop.plateau's metric.
+  static void KeepLatest(const Sweep& sweep, const std::vector<SlotValue>& metrics, Trial* trial) {
+    for (const SlotValue& metric : metrics) {
+      if (sweep.plateau_slot != metric.slot) continue;
+      const auto kept = static_cast<size_t>(sweep.spec->stop.plateau->num_results);
+      if (trial->latest.size() == kept) trial->latest.erase(trial->latest.begin());
+      trial->latest.push_back(metric.value);
+      ++trial->latest_reports;
+    }
   }
 
   // Keeps the last values of what decides whether the trial counts.
@@ -444,6 +458,7 @@ struct State::Applier {
     Attempt& attempt = Get(&sweep, e.attempt);
     attempt.state = e.state;
     attempt.end = e.time;
+    sweep.gpu_ms += GpuMs(attempt, e.time);
     if (e.sequence > 0) attempt.sequence = e.sequence;
     if (e.exit.exit_code.value_or(0) != 0 || e.exit.signal != 0 || !e.exit.reason.empty()) {
       attempt.exit = std::make_unique<AttemptExit>(e.exit);
@@ -477,6 +492,7 @@ struct State::Applier {
     sweep.finished.push_back(e.trial.number);
     sweep.results.push_back(e.trial.number);
     trial.curve.shrink_to_fit();
+    trial.latest = {};
     trial.rung_values.shrink_to_fit();
     trial.attempts.shrink_to_fit();
     trial.last_metrics.shrink_to_fit();
@@ -590,6 +606,8 @@ void AddTrial(const Trial& trial, Digest* digest) {
   }
   for (double value : trial.curve) digest->Add(value);
   for (double value : trial.watched) digest->Add(value);
+  for (double value : trial.latest) digest->Add(value);
+  digest->Add(uint64_t{trial.latest_reports});
   digest->Add(trial.watched_seen);
   for (double value : trial.rung_values) digest->Add(value);
   for (const Attempt& attempt : trial.attempts) {
@@ -617,6 +635,7 @@ uint64_t State::Hash() const {
     for (const uint32_t number : sweep->pareto) digest.Add(uint64_t{number});
     digest.Add(static_cast<uint64_t>(sweep->attempts_lost));
     digest.Add(uint64_t{sweep->start_failures_in_row});
+    digest.Add(sweep->gpu_ms);
     digest.Add(static_cast<uint64_t>(sweep->exhausted));
     digest.Add(static_cast<uint64_t>(sweep->measurements));
     for (const std::string& name : sweep->metric_names) digest.Add(name);

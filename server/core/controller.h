@@ -137,6 +137,9 @@ class Controller {
   // Records one measurement and gives the verdict.
   Verdict Measure(const AttemptRef& ref, uint64_t sequence, int64_t step, const std::vector<NamedMetric>& metrics,
                   const std::string& checkpoint, Time time);
+  // Ends the sweep if its target has been reached by that trial, or its GPU hours are used up.
+  void StopIfReached(const Sweep& sweep, uint32_t number, const Verdict& verdict);
+  void StopIfUsedUp(const Sweep& sweep);
   bool IsCurrent(const AttemptRef& ref) const;
   void HandleRecord(SessionId session, const WorkerRecord& record);
   Time Clamp(Time reported, const AttemptRef& ref) const;

@@ -145,7 +145,7 @@ void Controller::WhyAtRung(const Sweep& sweep, const Trial& trial, std::vector<s
 std::vector<std::string> Controller::WhyTrial(const Sweep& sweep, uint32_t number) const {
   const Trial& trial = sweep.trials.at(number);
   std::vector<std::string> lines;
-  const std::string verdict = Explain(trial.stop_verdict, SchedulerMetric(*sweep.spec), SchedulerGoal(*sweep.spec));
+  const std::string verdict = ExplainVerdict(*sweep.spec, trial.stop_verdict);
   const bool judged = trial.stop_verdict.action != Action::kContinue;
   const std::string reason = trial.reason.empty() && judged ? verdict : trial.reason;
   switch (trial.state) {

@@ -354,6 +354,30 @@ for epoch in range(done + 1, 10):
         self.assertIn("is not among those that go on at rung", why)
         self.assertIn("WENT ON", self.cli("show", "toy").stdout)
 
+    def test_rules_end_trials_and_the_target_ends_the_sweep(self):
+        self.start_server()
+        self.start_worker()
+        script = self.write("resumable.py", self.RESUMABLE)
+        self.cli("submit", self.write_sweep(
+            trials=200, command=["/usr/bin/python3", script, "${x}"], parameters={"x": {"uniform": [0, 1]}},
+            stop={"max_steps": 2, "target": 0.501}))
+        s = self.stubs()
+        sweep = self.wait_sweep("toy")
+        self.assertEqual(sweep.state, s.types.Sweep.SUCCEEDED)
+        self.assertRegex(sweep.state_reason, r"^trial \d+ has reached the target: loss 0\.50\d* is as good as "
+                                             r"the target 0\.501 or better \(stop\.target\)$")
+        trials = json.loads(self.cli("trials", "toy", "-o", "json").stdout)
+        self.assertLess(len(trials), 200)
+        reasons = {}
+        for t in trials:
+            reasons.setdefault((t["state"], t["reason"]), []).append(t)
+        for t in reasons[("completed", "step 2 was reached (stop.max_steps)")]:
+            self.assertIn(t["last_step"], (2, 3), "it may report once more before it is told")
+        at_target = [t for t in trials if "as good as the target" in t["reason"] and t["state"] == "completed"]
+        self.assertEqual(len(at_target), 1)
+        why = self.cli("why", "toy", str(trials[0]["trial"])).stdout
+        self.assertRegex(why, "stop.max_steps|stop.target")
+
     def test_watch_shows_every_trial_and_ends_with_the_sweep(self):
         self.start_server()
         self.start_worker()

@@ -57,6 +57,21 @@ void DrawHyperBand(const SimOptions& options, int number, SweepSpec* spec) {
   }
 }
 
+void DrawStop(const SimOptions& options, int number, SweepSpec* spec) {
+  constexpr uint64_t kStreamStop = 0x73746f70;
+  Rng rng = Rng::ForLabels({options.seed, kStreamStop, static_cast<uint64_t>(number)});
+  if (rng.Below(4) == 0) spec->stop.max_steps = rng.IntInclusive(1, 6);
+  if (rng.Below(4) == 0) {
+    spec->stop.plateau = PlateauSpec{.metric = rng.Below(2) == 0 ? "" : "accuracy",
+                                     .std = rng.Uniform(0.001, 0.1),
+                                     .num_results = static_cast<int32_t>(rng.IntInclusive(2, 4)),
+                                     .grace_period = static_cast<int32_t>(rng.IntInclusive(0, 5))};
+  }
+  if (rng.Below(6) == 0 && spec->search.objectives.empty()) spec->stop.target = rng.Uniform(0, 0.3);
+  const bool gpus = spec->resources.gpus > 0 && !spec->ask_tell;
+  if (rng.Below(4) == 0 && gpus) spec->budget.gpu_hours = rng.Uniform(0.001, 0.1);
+}
+
 }  // namespace
 
 SweepSpec DrawSweep(const SimOptions& options, int number) {
@@ -110,6 +125,7 @@ SweepSpec DrawSweep(const SimOptions& options, int number) {
   spec.scheduler.promotion = spec.scheduler.type == "asha" && !spec.ask_tell && promotion.Below(2) == 0;
   if (coin(0.2)) spec.repeats = static_cast<int32_t>(rng.IntInclusive(2, 3));
   DrawHyperBand(options, number, &spec);
+  DrawStop(options, number, &spec);
   return spec;
 }
 

@@ -56,6 +56,16 @@ class RandomSpec {
     spec.resources.gpus_optional = Coin();
     spec.resources.cpus = 1 + static_cast<int32_t>(rng_.Below(8));
     spec.retry = {static_cast<int32_t>(rng_.Below(4)), static_cast<int32_t>(rng_.Below(9))};
+    if (Coin()) spec.budget.gpu_hours = 1 + std::fabs(std::fmod(Number(), 100.0));
+    if (Coin()) spec.stop.max_steps = 1 + static_cast<int64_t>(rng_.Below(1000));
+    if (Coin()) spec.stop.target = Number();
+    if (Coin()) {
+      PlateauSpec& plateau = spec.stop.plateau.emplace();
+      if (Coin()) plateau.metric = "loss 2";
+      plateau.std = 1e-6 + std::fabs(std::fmod(Number(), 1.0));
+      plateau.num_results = 2 + static_cast<int32_t>(rng_.Below(9));
+      plateau.grace_period = static_cast<int32_t>(rng_.Below(9));
+    }
     spec.stop_grace_ms = static_cast<int64_t>(rng_.Below(86'400'000));
     if (Coin()) spec.collect.push_back({CollectRule::Kind::kJson, ""});
     if (Coin())
