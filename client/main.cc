@@ -191,10 +191,12 @@ class CommandLine {
     add_list("--require", &quick.require, "What a trial's metrics have to meet: 'latency <= 20'");
     add("-n,--trials", &quick.trials, "Number of trials");
     add("--search", &quick.search, "auto (default), gp, tpe, random, sobol, cmaes, grid; options as auto:seed=7");
-    add("--scheduler", &quick.scheduler, "fifo (default), median, asha:max_t=27,reduction_factor=3");
+    add("--scheduler", &quick.scheduler, "fifo (default), asha:max_t=27,reduction_factor=3, hyperband, bohb, median");
     add("--name", &quick.name, "Name of the sweep");
     add("--repeats", &quick.repeats, "Runs of each point, with different seeds (default: 1)");
     add("--max-parallel", &quick.max_parallel, "Trials at once (default: as many as fit)");
+    add("--stop", &quick.stop, "When a trial or the sweep is done: max_steps=100,plateau=0.001,target=0.05");
+    add("--budget", &quick.budget, "Of the sweep: wall=8h,failures=5,gpu_hours=16");
     add("--resources", &quick.resources, "Of one trial: gpus=1,gpus_optional=true,cpus=2");
     add("--args", &quick.args,
         "How the program takes flags: gnu, spaced, hydra, single-dash, none");
@@ -211,7 +213,8 @@ class CommandLine {
     bool has_flags = false;
     for (const std::string* one :
          {&quick.name, &quick.metric, &quick.search, &quick.scheduler, &quick.trials,
-          &quick.repeats, &quick.max_parallel, &quick.resources, &quick.args, &quick.workdir}) {
+          &quick.repeats, &quick.max_parallel, &quick.stop, &quick.budget, &quick.resources, &quick.args,
+          &quick.workdir}) {
       has_flags = has_flags || !one->empty();
     }
     for (const auto* list : {&quick.params, &quick.constraints, &quick.require, &quick.env,

@@ -293,6 +293,19 @@ void AddVerdict(const SimulatedAnswer& answer, JsonObject* object) {
   object->Integer("rank", verdict.rank).Integer("peers", verdict.peers);
 }
 
+void AddNames(const char* key, const std::vector<TrialName>& trials, JsonObject* object) {
+  if (trials.empty()) return;
+  JsonList names;
+  for (const TrialName& name : trials) {
+    if (name.is_number) {
+      names.Raw(name.text);
+    } else {
+      names.Text(name.text);
+    }
+  }
+  object->Raw(key, names.Finish());
+}
+
 }  // namespace
 
 std::string AnswerJson(const SimulatedAnswer& answer) {
@@ -319,17 +332,8 @@ std::string AnswerJson(const SimulatedAnswer& answer) {
       object.Bool("ended", true);
       break;
   }
-  if (!answer.resumed.empty()) {
-    JsonList names;
-    for (const TrialName& name : answer.resumed) {
-      if (name.is_number) {
-        names.Raw(name.text);
-      } else {
-        names.Text(name.text);
-      }
-    }
-    object.Raw("resumed", names.Finish());
-  }
+  AddNames("resumed", answer.resumed, &object);
+  AddNames("stopped", answer.stopped, &object);
   return object.Text("text", answer.text).Finish();
 }
 

@@ -24,10 +24,11 @@ std::string FinalText(const Verdict& verdict, const std::string& metric, Goal go
 
 }  // namespace
 
-Simulation::Simulation(std::unique_ptr<Scheduler> scheduler, std::string metric, Goal goal)
+Simulation::Simulation(std::unique_ptr<Scheduler> scheduler, std::string metric, Goal goal, int64_t trials)
     : scheduler_(std::move(scheduler)),
       metric_(std::move(metric)),
       goal_(goal),
+      expected_(trials),
       has_rungs_(!scheduler_->Rungs().empty()) {}
 
 std::optional<int64_t> Simulation::StepOf(const ReportLine& line, const Trial& trial, Problem* problem) const {
@@ -103,20 +104,36 @@ std::optional<SimulatedAnswer> Simulation::Take(const ReportLine& line, Problem*
       scheduler_->RemoveTrial(trial->number);
       break;
   }
-  LetOn(&answer);
+  JudgePaused(&answer);
   return answer;
 }
 
-void Simulation::LetOn(SimulatedAnswer* answer) {
-  while (const auto next = scheduler_->NextResumption(false)) {
+void Simulation::JudgePaused(SimulatedAnswer* answer) {
+  const bool complete = expected_ > 0 && static_cast<int64_t>(counts_.trials) >= expected_;
+  while (const auto next = scheduler_->NextPaused(complete ? Outlook::kComplete : Outlook::kOpen)) {
     scheduler_->Apply(next->trial, next->verdict);
-    by_number_[next->trial]->second.paused = false;
-    answer->resumed.push_back(by_number_[next->trial]->first);
+    auto& [name, trial] = *by_number_[next->trial];
+    trial.paused = false;
+    if (next->verdict.action == Action::kContinue) {
+      answer->resumed.push_back(name);
+      continue;
+    }
+    answer->stopped.push_back(name);
+    Stop(&trial, next->verdict);
   }
-  if (answer->resumed.empty()) return;
-  std::vector<std::string> names;
-  for (const TrialName& name : answer->resumed) names.push_back(name.text);
-  answer->text += "; goes on: " + Join(names, ", ");
+  const auto say = [&](const char* what, const std::vector<TrialName>& trials) {
+    std::vector<std::string> names;
+    for (const TrialName& name : trials) names.push_back(name.text);
+    if (!names.empty()) answer->text += what + Join(names, ", ");
+  };
+  say("; goes on: ", answer->resumed);
+  say("; ends: ", answer->stopped);
+}
+
+void Simulation::Stop(Trial* trial, const Verdict& verdict) {
+  const bool at_max = verdict.reason == Reason::kReachedMax;
+  ++(at_max ? counts_.completed : counts_.stopped);
+  Finish(trial, at_max ? End::kCompleted : End::kStopped);
 }
 
 void Simulation::Judge(Trial* trial, SimulatedAnswer* answer) {
@@ -130,10 +147,7 @@ void Simulation::Judge(Trial* trial, SimulatedAnswer* answer) {
   answer->text = Explain(answer->verdict, metric_, goal_);
   scheduler_->Apply(trial->number, answer->verdict);
   trial->paused = answer->verdict.action == Action::kPause;
-  if (answer->verdict.action != Action::kStop) return;
-  const bool at_max = answer->verdict.reason == Reason::kReachedMax;
-  ++(at_max ? counts_.completed : counts_.stopped);
-  Finish(trial, at_max ? End::kCompleted : End::kStopped);
+  if (answer->verdict.action == Action::kStop) Stop(trial, answer->verdict);
 }
 
 void Simulation::Complete(Trial* trial, SimulatedAnswer* answer) {

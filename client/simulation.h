@@ -49,6 +49,7 @@ struct SimulatedAnswer {
   bool has_bracket = false;     // the scheduler has rungs, and brackets of them
   std::string text;             // for people
   std::vector<TrialName> resumed;  // paused trials that the scheduler lets on now, this one perhaps among them
+  std::vector<TrialName> stopped;  // paused trials that it ends now
 };
 
 // Not thread-safe. Numbers the trials in the order in which they appear, and does with each what the controller does: a
@@ -66,8 +67,8 @@ class Simulation {
     uint64_t failed = 0;
   };
 
-  // `metric` and `goal` are the scheduler's.
-  Simulation(std::unique_ptr<Scheduler> scheduler, std::string metric, Goal goal);
+  // `metric` and `goal` are the scheduler's. `trials`: how many the sweep has, 0 if that is not known.
+  Simulation(std::unique_ptr<Scheduler> scheduler, std::string metric, Goal goal, int64_t trials = 0);
 
   // nullopt and the problem if the line contradicts those before it; then nothing has changed.
   std::optional<SimulatedAnswer> Take(const ReportLine& line, Problem* problem);
@@ -89,13 +90,16 @@ class Simulation {
   std::optional<int64_t> StepOf(const ReportLine& line, const Trial& trial, Problem* problem) const;
   Trial* Add(const TrialName& name);
   void Judge(Trial* trial, SimulatedAnswer* answer);
-  void LetOn(SimulatedAnswer* answer);
+  // What the scheduler decides now on those that are paused.
+  void JudgePaused(SimulatedAnswer* answer);
+  void Stop(Trial* trial, const Verdict& verdict);
   void Complete(Trial* trial, SimulatedAnswer* answer);
   Verdict Finish(Trial* trial, End end);
 
   std::unique_ptr<Scheduler> scheduler_;
   const std::string metric_;
   const Goal goal_;
+  const int64_t expected_;
   const bool has_rungs_;
   std::map<TrialName, Trial> trials_;
   std::vector<std::map<TrialName, Trial>::iterator> by_number_;

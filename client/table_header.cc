@@ -358,6 +358,8 @@ std::vector<Line> HeaderLines(const SweepView& view, const ColumnStyles& styles,
   for (const RungView& rung : view.rungs) brackets.push_back(rung.bracket);
   std::sort(brackets.begin(), brackets.end());
   brackets.erase(std::unique(brackets.begin(), brackets.end()), brackets.end());
+  constexpr std::ptrdiff_t kBracketsShown = 6;  // the latest; hyperband makes ever more
+  if (std::ssize(brackets) > kBracketsShown) brackets.erase(brackets.begin(), brackets.end() - kBracketsShown);
   for (const int32_t bracket : brackets) {
     blocks.push_back(RungsBlock(view, styles, bracket, brackets.size() > 1, canvas));
   }

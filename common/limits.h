@@ -86,6 +86,8 @@ constexpr int64_t kReconnectMsMax = 10'000;
 // --- scheduling
 constexpr int kRungsPerBracketMax = 1'000;        // a reduction factor of 1.01 has 463 rungs up to step 100
 constexpr int kBracketsMax = 1'000;
+constexpr int32_t kPlateauResultsMax = 1'000;
+constexpr int kEndedBracketsKept = 16;           // hyperband: brackets that have ended, whose rungs are still shown
 constexpr int kUserRetriesDefault = 0;            // a script that fails once fails again; opt in
 constexpr int kLostRetriesDefault = 5;            // machine trouble is not the trial's fault, but is not endless
 constexpr int kFailuresInRowToQuarantine = 5;     // starts that fail in a row on one worker

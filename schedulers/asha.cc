@@ -17,15 +17,13 @@
 namespace tunesmith {
 namespace {
 
-constexpr int64_t kMaxTMax = int64_t{1} << 53;  // steps are compared as doubles
-
 using Bracket = std::vector<Rung>;  // lowest milestone first
 
 class Asha final : public Scheduler {
  public:
   Asha(const SchedulerOptions& options, const std::vector<std::vector<double>>& milestones)
       // numpy takes a percentage, and dividing by 100 again may round.
-      : options_(options), fraction_((1 - 1 / options.reduction_factor) * 100 / 100) {
+      : options_(options), fraction_((1 - 1 / *options.reduction_factor) * 100 / 100) {
     for (const auto& of_bracket : milestones) {
       brackets_.emplace_back(of_bracket.begin(), of_bracket.end());
     }
@@ -201,20 +199,14 @@ void CheckOptions(const SchedulerOptions& o, Problems* problems) {
   const auto add = [&](const char* field, std::string message, std::string hint) {
     problems->push_back({field, std::move(message), std::move(hint)});
   };
-  if (o.max_t < 1 || o.max_t > kMaxTMax) {
-    add("scheduler.max_t", std::to_string(o.max_t) + " is not between 1 and 2^53",
-        "give the number of steps (epochs) of a full trial");
-  }
+  CheckMaxT(o, problems);
   CheckGracePeriod(o, false, problems);
   if (o.promotion && (o.compat_ray || !o.stop_last_trials)) {
     add("scheduler.variant", std::string("promotion does not go with ") +
                                  (o.compat_ray ? "compat: ray, which only stops" : "stop_last_trials: false"),
         "leave one of the two out");
   }
-  if (!(o.reduction_factor > 1) || std::isinf(o.reduction_factor)) {
-    add("scheduler.reduction_factor", OptionText(o.reduction_factor) + " is not greater than 1",
-        "use 2 to 4: the best 1/factor of the trials go on at each rung");
-  }
+  CheckReductionFactor(o, problems);
   if (o.brackets < 1 || o.brackets > kBracketsMax) {
     add("scheduler.brackets",
         std::to_string(o.brackets) + " is not between 1 and " + std::to_string(kBracketsMax),
@@ -226,10 +218,10 @@ void CheckOptions(const SchedulerOptions& o, Problems* problems) {
 // rungs.
 std::vector<std::vector<double>> PlaceRungs(const SchedulerOptions& o, Problems* problems) {
   const double count =
-      std::log(static_cast<double>(o.max_t) / o.grace_period) / std::log(o.reduction_factor);
+      std::log(static_cast<double>(o.max_t) / o.grace_period) / std::log(*o.reduction_factor);
   if (!(count < kRungsPerBracketMax)) {
     problems->push_back({"scheduler.reduction_factor",
-                         OptionText(o.reduction_factor) + " gives more than " +
+                         OptionText(*o.reduction_factor) + " gives more than " +
                              std::to_string(kRungsPerBracketMax) + " rungs up to max_t " +
                              std::to_string(o.max_t),
                          "use 2 to 4"});
@@ -238,12 +230,12 @@ std::vector<std::vector<double>> PlaceRungs(const SchedulerOptions& o, Problems*
   std::vector<std::vector<double>> milestones;
   if (o.compat_ray) {
     for (int s = 0; s < o.brackets; ++s) {
-      milestones.push_back(RayMilestones(o.grace_period, o.reduction_factor, o.max_t, s));
+      milestones.push_back(RayMilestones(o.grace_period, *o.reduction_factor, o.max_t, s));
     }
     return milestones;
   }
   const std::vector<double> all =
-      ExactMilestones(static_cast<int64_t>(o.grace_period), o.reduction_factor, o.max_t);
+      ExactMilestones(static_cast<int64_t>(o.grace_period), *o.reduction_factor, o.max_t);
   const size_t brackets_max = std::max<size_t>(1, all.size());
   if (static_cast<size_t>(o.brackets) > brackets_max) {
     problems->push_back({"scheduler.brackets",
@@ -263,7 +255,8 @@ std::vector<std::vector<double>> PlaceRungs(const SchedulerOptions& o, Problems*
 
 std::unique_ptr<Scheduler> MakeAsha(const SchedulerOptions& options, Problems* problems) {
   SchedulerOptions filled = options;
-  if (filled.max_t == 0) filled.max_t = kAshaMaxTDefault;
+  filled.max_t = MaxTOf(options);
+  filled.reduction_factor = ReductionFactorOf(options);
   const size_t before = problems->size();
   CheckOptions(filled, problems);
   if (problems->size() > before) return nullptr;

@@ -4,15 +4,12 @@
 // before, and the trial stops if it is strictly worse than the best 1/factor of them.
 #pragma once
 
-#include <cstdint>
 #include <memory>
 
 #include "common/problem.h"
 #include "schedulers/scheduler.h"
 
 namespace tunesmith {
-
-constexpr int64_t kAshaMaxTDefault = 100;  // where max_t is not given; Ray Tune's
 
 // nullptr and problems if the options make no sense.
 //

@@ -40,7 +40,7 @@ class AshaPromotion final : public Scheduler {
   Verdict DecideFinal(const TrialReport& last) const override;
   void Apply(uint32_t trial, const Verdict& verdict) override;
   void RemoveTrial(uint32_t trial) override;
-  std::optional<Resumption> NextResumption(bool idle) const override;
+  std::optional<PausedVerdict> NextPaused(Outlook outlook) const override;
   std::vector<int64_t> Milestones(int32_t bracket) const override;
   std::vector<RungStatus> Rungs() const override;
 
@@ -59,7 +59,7 @@ class AshaPromotion final : public Scheduler {
   // How many of n recorded trials go on.
   uint32_t Quota(size_t n) const {
     // 9 / 3 must be 3, whatever the rounding.
-    return static_cast<uint32_t>(std::floor(static_cast<double>(n) / options_.reduction_factor + 1e-9));
+    return static_cast<uint32_t>(std::floor(static_cast<double>(n) / *options_.reduction_factor + 1e-9));
   }
   Verdict JudgeAtNextRung(const Place& place, const TrialReport& report) const;
   Verdict PromotionOf(int32_t bracket, const PromotionRung& rung, double score) const;
@@ -173,17 +173,17 @@ Verdict AshaPromotion::PromotionOf(int32_t bracket, const PromotionRung& rung, d
   return verdict;
 }
 
-std::optional<Resumption> AshaPromotion::NextResumption(bool idle) const {
+std::optional<PausedVerdict> AshaPromotion::NextPaused(Outlook outlook) const {
   // The highest rung first, whatever its bracket: what is nearest to the end.
-  std::optional<Resumption> best, last_resort;
+  std::optional<PausedVerdict> best, last_resort;
   for (size_t b = 0; b < brackets_.size(); ++b) {
     for (const PromotionRung& rung : brackets_[b]) {
       if (rung.waiting.empty()) continue;
       const double score = -rung.waiting.begin()->first;
       if (score == -std::numeric_limits<double>::infinity()) continue;
-      const Resumption next{rung.waiting.begin()->second, PromotionOf(static_cast<int32_t>(b), rung, score)};
+      const PausedVerdict next{rung.waiting.begin()->second, PromotionOf(static_cast<int32_t>(b), rung, score)};
       const uint32_t quota = Quota(rung.recorded.recorded());
-      const auto higher = [&](const std::optional<Resumption>& other) {
+      const auto higher = [&](const std::optional<PausedVerdict>& other) {
         return !other || next.verdict.milestone > other->verdict.milestone;
       };
       if (next.verdict.rank <= quota && rung.promoted < quota) {
@@ -193,7 +193,7 @@ std::optional<Resumption> AshaPromotion::NextResumption(bool idle) const {
       }
     }
   }
-  if (best || !idle || one_is_through_) return best;
+  if (best || outlook != Outlook::kIdle || one_is_through_) return best;
   return last_resort;
 }
 

@@ -212,8 +212,12 @@ Verdict Median::Decide(const TrialReport& report) const {
 
 Verdict Median::DecideFinal(const TrialReport& last) const {
   Verdict verdict;
-  // The last report was recorded when it came. Ray Tune records it again.
-  if (!options_.compat_ray || Live(last.trial) == nullptr) return verdict;
+  const History* own = Live(last.trial);
+  if (own == nullptr) return verdict;
+  // The last report was recorded when it came, unless the sweep's own rules stopped the trial there. Ray Tune records
+  // it again.
+  const bool known = !own->steps.empty() && own->steps.back() >= static_cast<double>(last.step);
+  if (!options_.compat_ray && known) return verdict;
   if (!last.value) {
     verdict.reason = Reason::kNoMetric;
     return verdict;

@@ -32,4 +32,18 @@ void CheckGracePeriod(const SchedulerOptions& options, bool may_be_zero, Problem
   }
 }
 
+void CheckMaxT(const SchedulerOptions& options, Problems* problems) {
+  constexpr int64_t kMaxTMax = int64_t{1} << 53;  // steps are compared as doubles
+  if (options.max_t >= 1 && options.max_t <= kMaxTMax) return;
+  problems->push_back({"scheduler.max_t", std::to_string(options.max_t) + " is not between 1 and 2^53",
+                       "give the number of steps (epochs) of a full trial"});
+}
+
+void CheckReductionFactor(const SchedulerOptions& options, Problems* problems) {
+  const double factor = options.reduction_factor.value_or(0);
+  if (factor > 1 && !std::isinf(factor)) return;
+  problems->push_back({"scheduler.reduction_factor", OptionText(factor) + " is not greater than 1",
+                       "use 2 to 4: the best 1/factor of the trials go on at each rung"});
+}
+
 }  // namespace tunesmith

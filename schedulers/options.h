@@ -15,4 +15,8 @@ std::string OptionText(double x);
 // compat: ray, and not above max_t where there is one.
 void CheckGracePeriod(const SchedulerOptions& options, bool may_be_zero, Problems* problems);
 
+// Appends what is wrong with max_t and reduction_factor of a scheduler with rungs, both filled in.
+void CheckMaxT(const SchedulerOptions& options, Problems* problems);
+void CheckReductionFactor(const SchedulerOptions& options, Problems* problems);
+
 }  // namespace tunesmith

@@ -5,6 +5,7 @@
 #include "common/text.h"
 #include "schedulers/asha.h"
 #include "schedulers/fifo.h"
+#include "schedulers/hyperband.h"
 #include "schedulers/median.h"
 
 namespace tunesmith {
@@ -45,6 +46,16 @@ const char* ReasonName(Reason reason) {
       return "below_median";
     case Reason::kAboveMedian:
       return "above_median";
+    case Reason::kWaitsAtRung:
+      return "waits_at_rung";
+    case Reason::kHalved:
+      return "halved";
+    case Reason::kMaxSteps:
+      return "max_steps";
+    case Reason::kPlateau:
+      return "plateau";
+    case Reason::kTarget:
+      return "target";
   }
   return "unknown";
 }
@@ -75,7 +86,7 @@ std::string Explain(const Verdict& verdict, const std::string& metric, Goal goal
     case Reason::kBelowCutoff:
       return value + " is worse than the cutoff " + cutoff + rung + place;
     case Reason::kNotANumber:
-      if (verdict.action == Action::kStop) {
+      if (verdict.action == Action::kStop && verdict.has_cutoff) {
         return metric + " is not a number, worse than the cutoff " + cutoff + rung + place;
       }
       return metric + " is not a number" + rung + place;
@@ -90,17 +101,48 @@ std::string Explain(const Verdict& verdict, const std::string& metric, Goal goal
     case Reason::kBelowMedian:
       if (!verdict.has_cutoff) return "not a number is " + median + ", for which compat: ray stops a trial" + now;
       return metric + " was never as good as " + cutoff + ", " + median + now;
+    case Reason::kWaitsAtRung:
+      return value + " waits" + rung + " for the other trials of its bracket" + place;
+    case Reason::kHalved:
+      if (!verdict.has_cutoff) return value + " is not among those that go on" + rung + place;
+      return value + " is not among those that go on" + rung + ", the last of which has " + cutoff + place;
+    case Reason::kMaxSteps:
+      return "step " + ShortText(verdict.milestone) + " was reached (stop.max_steps)";
+    case Reason::kPlateau:
+      return "the last " + std::to_string(verdict.peers) + " values of " + metric + " have a standard deviation of " +
+             value + ", less than " + cutoff + " (stop.plateau)";
+    case Reason::kTarget:
+      return metric + " " + value + " is as good as the target " + cutoff + " or better (stop.target)";
     case Reason::kAboveMedian:
       return metric + " has been as good as " + cutoff + " or better, " + median + now;
   }
   return "";
 }
 
-std::vector<std::string> SchedulerTypes() { return {"fifo", "asha", "median"}; }
+std::vector<std::string> SchedulerTypes() { return {"fifo", "asha", "hyperband", "bohb", "median"}; }
+
+namespace {
+
+bool IsHyperBand(const SchedulerOptions& options) { return options.type == "hyperband" || options.type == "bohb"; }
+
+}  // namespace
+
+int64_t MaxTOf(const SchedulerOptions& options) {
+  if (options.max_t != 0) return options.max_t;
+  if (options.type == "asha") return 100;
+  return IsHyperBand(options) ? 81 : 0;
+}
+
+double ReductionFactorOf(const SchedulerOptions& options) {
+  return options.reduction_factor.value_or(IsHyperBand(options) ? 3 : 4);
+}
+
+bool Pauses(const SchedulerOptions& options) { return options.promotion || IsHyperBand(options); }
 
 std::unique_ptr<Scheduler> MakeScheduler(const SchedulerOptions& options, Problems* problems) {
   if (options.type == "fifo") return MakeFifo(options, problems);
   if (options.type == "asha") return MakeAsha(options, problems);
+  if (IsHyperBand(options)) return MakeHyperBand(options, problems);
   if (options.type == "median") return MakeMedian(options, problems);
   const std::string closest = ClosestWord(options.type, SchedulerTypes());
   problems->push_back({"scheduler.type", "unknown scheduler \"" + options.type + "\"",

@@ -28,6 +28,12 @@ enum class Reason : uint8_t {
   kEnded,           // ended by itself: a peer for others
   kBelowMedian,     // its best is strictly worse than the median of the others, or that is NaN (compat: ray): stops
   kAboveMedian,     // its best is as good as the median of the others or better: continues
+  kWaitsAtRung,     // waits at the rung for the others of its bracket: pauses
+  kHalved,          // not among those of its bracket that go on from the rung: stops
+  // Not the scheduler's, but of what the sweep stops trials by; all count as completed.
+  kMaxSteps,        // step >= max_steps (the milestone)
+  kPlateau,         // the deviation (value) of its last reports (peers) is below what counts as progress (cutoff)
+  kTarget,          // as good as the target (cutoff) of the sweep
 };
 const char* ReasonName(Reason reason);  // "below_cutoff", ...
 
@@ -69,10 +75,17 @@ struct RungStatus {
   std::optional<double> cutoff;       // in the metric's own sign
 };
 
-// A paused trial that is to go on.
-struct Resumption {
+// A verdict on a paused trial: kContinue lets it go on, kStop ends it (with kReachedMax as completed).
+struct PausedVerdict {
   uint32_t trial = 0;
-  Verdict verdict;  // why; not recorded anywhere
+  Verdict verdict;  // not recorded at any rung
+};
+
+// What is still to come in a sweep.
+enum class Outlook : uint8_t {
+  kOpen,      // more trials may be added
+  kComplete,  // no trial will be added any more
+  kIdle,      // and none runs or waits for a place: nothing will change by itself
 };
 
 // Not thread-safe. Pure: Decide is const and Apply is the only mutator besides AddTrial and RemoveTrial.
@@ -80,8 +93,8 @@ class Scheduler {
  public:
   virtual ~Scheduler() = default;
 
-  // The bracket for a new trial: a function of the seed and the number alone.
-  virtual int32_t BracketFor(uint32_t trial) const { return 0; }
+  // The bracket for a new trial, which is added next: a function of the options, the number, and what was applied.
+  virtual int32_t BracketFor(uint32_t /*trial*/) const { return 0; }
   virtual void AddTrial(uint32_t trial, int32_t bracket) = 0;
 
   // The verdict on a report of a running trial.
@@ -90,10 +103,9 @@ class Scheduler {
   virtual Verdict DecideFinal(const TrialReport& last) const = 0;
   // Records a verdict (from Decide, DecideFinal, or a journal).
   virtual void Apply(uint32_t trial, const Verdict& verdict) = 0;
-  // The paused trial that goes on next, if one does now; once its verdict is applied, ask again. `idle`: no trial
-  // runs, waits for a place or is still to come, so that nothing will change by itself. What is paused when an idle
-  // scheduler lets nobody on stays so.
-  virtual std::optional<Resumption> NextResumption(bool /*idle*/) const { return std::nullopt; }
+  // The next verdict on a paused trial, if one is due; once it is applied, ask again. What is paused when an idle
+  // scheduler has no verdict on anybody stays so.
+  virtual std::optional<PausedVerdict> NextPaused(Outlook /*outlook*/) const { return std::nullopt; }
   // The trial has ended: what it recorded stays, the rest is forgotten.
   virtual void RemoveTrial(uint32_t trial) = 0;
 
@@ -105,12 +117,12 @@ class Scheduler {
 };
 
 struct SchedulerOptions {
-  std::string type = "fifo";  // fifo, asha, median
+  std::string type = "fifo";  // fifo, asha, hyperband, bohb, median
   Goal goal = Goal::kMin;
   uint64_t seed = 0;                 // bracket choice
-  int64_t max_t = 0;                 // 0: none given; asha then uses 100, the others have no limit
+  int64_t max_t = 0;                 // 0: none given, see MaxTOf
   double grace_period = 1;           // steps before the first rung or median (a fraction is allowed under compat: ray)
-  double reduction_factor = 4;
+  std::optional<double> reduction_factor = {};  // none given: 4, hyperband and bohb 3
   int32_t brackets = 1;
   int32_t min_samples_required = 3;  // median: other trials that it takes to judge one
   bool stop_last_trials = true;
@@ -119,6 +131,13 @@ struct SchedulerOptions {
 };
 
 std::vector<std::string> SchedulerTypes();
+
+// The last step of a trial, 0 for no limit; where none is given asha's is 100, hyperband's and bohb's 81 (Ray Tune's).
+int64_t MaxTOf(const SchedulerOptions& options);
+double ReductionFactorOf(const SchedulerOptions& options);
+
+// Whether trials may pause: then their programs have to resume from checkpoints, and workers have to run them.
+bool Pauses(const SchedulerOptions& options);
 
 // nullptr and appended problems (fields "scheduler.type", "scheduler.grace_period", ...) if the options make no sense.
 std::unique_ptr<Scheduler> MakeScheduler(const SchedulerOptions& options, Problems* problems);

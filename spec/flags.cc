@@ -272,11 +272,15 @@ std::optional<SweepSpec> SpecFromFlags(const QuickFlags& flags, Problems* proble
   if (!flags.trials.empty()) AddItem(&root, "trials", PlainNode(flags.trials));
   if (!flags.repeats.empty()) AddItem(&root, "repeats", PlainNode(flags.repeats));
   if (!flags.max_parallel.empty()) AddItem(&root, "max_parallel", PlainNode(flags.max_parallel));
-  if (!flags.resources.empty()) {
-    Node resources;
-    reader.Pairs(flags.resources, "resources", &resources);
-    AddItem(&root, "resources", std::move(resources));
-  }
+  const auto add_pairs = [&](const std::string& text, const char* section) {
+    if (text.empty()) return;
+    Node node;
+    reader.Pairs(text, section, &node);
+    AddItem(&root, section, std::move(node));
+  };
+  add_pairs(flags.stop, "stop");
+  add_pairs(flags.budget, "budget");
+  add_pairs(flags.resources, "resources");
   if (!flags.env.empty()) AddItem(&root, "env", EnvNode(flags.env, &log));
   if (!flags.collect.empty()) AddItem(&root, "collect", CollectNode(flags.collect));
   auto spec = ReadSweep(root, &log);

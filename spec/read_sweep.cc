@@ -285,7 +285,10 @@ class SweepReader {
          {"goal", [&](N m, F g) { GoalOf(m, g, &scheduler_goal_); }},
          {"max_t", [&](N m, F g) { ReadInteger(m, g, 1, kIntMax, &s.max_t, log_); }},
          {"grace_period", [&](N m, F g) { ReadNumber(m, g, &s.grace_period, log_); }},
-         {"reduction_factor", [&](N m, F g) { ReadNumber(m, g, &s.reduction_factor, log_); }},
+         {"reduction_factor",
+          [&](N m, F g) {
+            ReadNumber(m, g, &s.reduction_factor.emplace(2), log_);
+          }},
          {"brackets", [&](N m, F g) { ReadInteger32(m, g, &s.brackets, log_); }},
          {"min_samples_required", [&](N m, F g) { ReadInteger32(m, g, &s.min_samples_required, log_); }},
          {"stop_last_trials", [&](N m, F g) { ReadBool(m, g, &s.stop_last_trials, log_); }},
@@ -331,7 +334,8 @@ class SweepReader {
                  [&](N m, F g) {
                    Once(g, g);
                    ReadInteger32(m, g, &b.max_parallel, log_);
-                 }}},
+                 }},
+                {"gpu_hours", [&](N m, F g) { ReadNumber(m, g, &b.gpu_hours, log_); }}},
                log_);
   }
 
@@ -372,7 +376,24 @@ class SweepReader {
   }
 
   void Stop(N n, F f) {
-    ReadObject(n, f, {{"grace", [&](N m, F g) { ReadDuration(m, g, &spec_.stop_grace_ms, log_); }}},
+    StopSpec& stop = spec_.stop;
+    ReadObject(n, f,
+               {{"grace", [&](N m, F g) { ReadDuration(m, g, &spec_.stop_grace_ms, log_); }},
+                {"max_steps", [&](N m, F g) { ReadInteger(m, g, 1, kIntMax, &stop.max_steps, log_); }},
+                {"plateau", [&](N m, F g) { Plateau(m, g); }},
+                {"target", [&](N m, F g) { ReadNumber(m, g, &stop.target.emplace(0), log_); }}},
+               log_);
+  }
+
+  // `plateau: 0.001` is short for `plateau: {std: 0.001}`.
+  void Plateau(N n, F f) {
+    PlateauSpec& plateau = spec_.stop.plateau.emplace();
+    if (n.kind != Node::Kind::kMap) return ReadNumber(n, f, &plateau.std, log_);
+    ReadObject(n, f,
+               {{"metric", [&](N m, F g) { ReadText(m, g, &plateau.metric, log_); }},
+                {"std", [&](N m, F g) { ReadNumber(m, g, &plateau.std, log_); }},
+                {"num_results", [&](N m, F g) { ReadInteger32(m, g, &plateau.num_results, log_); }},
+                {"grace_period", [&](N m, F g) { ReadInteger32(m, g, &plateau.grace_period, log_); }}},
                log_);
   }
 

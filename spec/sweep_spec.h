@@ -81,9 +81,9 @@ struct SchedulerSpec {
   std::string type = "fifo";
   std::string metric;            // "" = the searcher's
   Goal goal = Goal::kMin;
-  int64_t max_t = 0;             // 0 = not given
+  int64_t max_t = 0;             // 0 = not given: the type's own
   double grace_period = 1;
-  double reduction_factor = 4;
+  std::optional<double> reduction_factor = {};  // the type's own if absent
   int32_t brackets = 1;
   int32_t min_samples_required = 3;
   bool stop_last_trials = true;
@@ -105,7 +105,25 @@ struct BudgetSpec {
   int64_t wall_ms = 0;           // 0 = no limit
   int64_t failures = 0;          // give up after so many failed trials; 0 = never
   int32_t max_parallel = 0;      // 0 = as many as fit
+  double gpu_hours = 0;          // of all attempts, each its GPUs times its time; 0 = no limit
   friend bool operator==(const BudgetSpec&, const BudgetSpec&) = default;
+};
+
+// A trial whose metric has stopped to change has completed.
+struct PlateauSpec {
+  std::string metric;            // "" = the searcher's
+  double std = 0.01;             // less than this standard deviation of the last num_results values is no change
+  int32_t num_results = 4;
+  int32_t grace_period = 4;      // values before the first look
+  friend bool operator==(const PlateauSpec&, const PlateauSpec&) = default;
+};
+
+// What ends trials, or the sweep, whatever the scheduler says. It is asked BEFORE the scheduler.
+struct StopSpec {
+  int64_t max_steps = 0;         // a trial that reports this step has completed; 0 = no limit
+  std::optional<PlateauSpec> plateau = {};
+  std::optional<double> target = {};  // of the searcher's metric: a trial that is as good ends the sweep
+  friend bool operator==(const StopSpec&, const StopSpec&) = default;
 };
 
 struct RetrySpec {
@@ -134,6 +152,7 @@ struct SweepSpec {
   ResourceSpec resources;
   RetrySpec retry;
   CheckpointSpec checkpoints;
+  StopSpec stop;
   std::vector<CollectRule> collect;                  // empty = one kAuto
   int64_t stop_grace_ms = 10'000;                    // SIGTERM to SIGKILL
   std::vector<std::vector<std::pair<std::string, Value>>> points;  // run these first; missing parameters are drawn
@@ -148,6 +167,14 @@ struct SweepSpec {
 // The scheduler's metric and goal, which default to the searcher's.
 const std::string& SchedulerMetric(const SweepSpec& spec);
 Goal SchedulerGoal(const SweepSpec& spec);
+
+const std::string& PlateauMetric(const SweepSpec& spec);  // with stop.plateau
+
+// The last step of a trial, by the scheduler or by stop.max_steps; 0 = no limit.
+int64_t LastStepOf(const SweepSpec& spec);
+
+// What Explain says, with the name of the metric that the verdict is about.
+std::string ExplainVerdict(const SweepSpec& spec, const Verdict& verdict);
 
 SearcherOptions SearcherOptionsOf(const SweepSpec& spec, uint64_t seed);
 SchedulerOptions SchedulerOptionsOf(const SweepSpec& spec, uint64_t seed);

@@ -224,8 +224,7 @@ void WriteScheduler(const SchedulerSpec& s, Writer* w) {
   }
   if (s.max_t != 0) w->Integer("max_t", s.max_t);
   if (s.grace_period != defaults.grace_period) w->Number("grace_period", s.grace_period);
-  if (s.reduction_factor != defaults.reduction_factor)
-    w->Number("reduction_factor", s.reduction_factor);
+  if (s.reduction_factor) w->Number("reduction_factor", *s.reduction_factor);
   if (s.brackets != defaults.brackets) w->Integer("brackets", s.brackets);
   if (s.min_samples_required != defaults.min_samples_required)
     w->Integer("min_samples_required", s.min_samples_required);
@@ -242,6 +241,7 @@ void WriteLimits(const SweepSpec& spec, Writer* w) {
   if (spec.budget.wall_ms != 0) w->Text("wall", DurationText(spec.budget.wall_ms));
   if (spec.budget.failures != 0) w->Integer("failures", spec.budget.failures);
   if (spec.budget.max_parallel != 0) w->Integer("max_parallel", spec.budget.max_parallel);
+  if (spec.budget.gpu_hours != 0) w->Number("gpu_hours", spec.budget.gpu_hours);
   w->Close('}');
   if (spec.repeats != 1) w->Integer("repeats", spec.repeats);
   w->OpenKey("resources", '{');
@@ -264,6 +264,17 @@ void WriteLimits(const SweepSpec& spec, Writer* w) {
   }
   w->OpenKey("stop", '{');
   w->Text("grace", DurationText(spec.stop_grace_ms));
+  if (spec.stop.max_steps != 0) w->Integer("max_steps", spec.stop.max_steps);
+  if (spec.stop.plateau) {
+    const PlateauSpec& plateau = *spec.stop.plateau;
+    w->OpenKey("plateau", '{');
+    if (!plateau.metric.empty()) w->Text("metric", plateau.metric);
+    w->Number("std", plateau.std);
+    w->Integer("num_results", plateau.num_results);
+    w->Integer("grace_period", plateau.grace_period);
+    w->Close('}');
+  }
+  if (spec.stop.target) w->Number("target", *spec.stop.target);
   w->Close('}');
 }
 

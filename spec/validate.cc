@@ -215,14 +215,33 @@ class Validator {
           "name it: metric: " + ValidUtf8(spec_.search.metric.substr(0, 60)));
     }
     CheckMetric("scheduler.metric", spec_.scheduler.metric);
+    const SchedulerOptions options = SchedulerOptionsOf(spec_, 0);
     if (spec_.scheduler.promotion && spec_.scheduler.type != "asha") {
       Add("scheduler.variant", "promotion is a variant of asha, not of " + spec_.scheduler.type,
           "use type: asha, or leave the variant out");
-    } else if (spec_.scheduler.promotion && spec_.ask_tell) {
-      Add("scheduler.variant", "with ask_tell other programs run the trials, and none could be paused and go on",
-          "use variant: stopping, or remove ask_tell");
+    } else if (Pauses(options) && spec_.ask_tell) {
+      Add(spec_.scheduler.promotion ? "scheduler.variant" : "scheduler.type",
+          "with ask_tell other programs run the trials, and none could be paused and go on",
+          spec_.scheduler.promotion ? "use variant: stopping, or remove ask_tell" : "use asha, or remove ask_tell");
     }
-    MakeScheduler(SchedulerOptionsOf(spec_, 0), &problems_);
+    if (spec_.scheduler.type == "bohb") CheckBohb();
+    MakeScheduler(options, &problems_);
+  }
+
+  // It is HyperBand with points of a model that learns from rungs.
+  void CheckBohb() {
+    const std::string& type = spec_.search.type;
+    const bool hyperopt = std::any_of(spec_.search.options.begin(), spec_.search.options.end(),
+                                      [](const auto& option) { return option.first == "compat"; });
+    if (type == "random" || type == "sobol" || type == "grid" || type == "cmaes" || (type == "tpe" && hyperopt)) {
+      Add("scheduler.type", "bohb takes its points from a model that learns from rungs, and " + type +
+                                (hyperopt ? " with compat: hyperopt" : "") + " does not",
+          "use search: auto, gp or tpe, or scheduler: hyperband");
+    } else if (spec_.repeats > 1) {
+      Add("scheduler.type",
+          "bohb takes its points from a model that learns from rungs, and with repeats it learns of none",
+          "leave repeats out, or use scheduler: hyperband");
+    }
   }
 
   void CheckBudget(uint64_t grid_cells) {
@@ -243,6 +262,8 @@ class Validator {
     NotNegative("budget.wall", b.wall_ms);
     NotNegative("budget.failures", b.failures);
     NotNegative("budget.max_parallel", b.max_parallel);
+    CheckGpuHours();
+    CheckStop();
     CheckRetries("retry.failed", spec_.retry.failed);
     CheckRetries("retry.lost", spec_.retry.lost);
     NotNegative("checkpoints.max_gb", spec_.checkpoints.max_bytes);
@@ -255,6 +276,43 @@ class Validator {
       Add("stop.grace", DurationText(spec_.stop_grace_ms) + " is more than a day",
           "use 10s to 10m");
     }
+  }
+
+  void CheckGpuHours() {
+    const double hours = spec_.budget.gpu_hours;
+    if (hours == 0) return;
+    if (!(hours > 0) || std::isinf(hours)) {
+      Add("budget.gpu_hours", DoubleText(hours) + " is not a number of hours", "use a number above 0, e.g. 8");
+    } else if (spec_.resources.gpus == 0 || spec_.ask_tell) {
+      Add("budget.gpu_hours",
+          spec_.ask_tell ? "with ask_tell no GPU is given to a trial" : "trials use no GPU (resources.gpus)",
+          "use budget.wall, or set resources: {gpus: 1}");
+    }
+  }
+
+  void CheckStop() {
+    const StopSpec& stop = spec_.stop;
+    if (stop.max_steps < 0 || stop.max_steps > kReportStepMax) {
+      Add("stop.max_steps", std::to_string(stop.max_steps) + " is not between 1 and 2^53",
+          "give the last step of a trial, or leave it out");
+    }
+    if (stop.target && !std::isfinite(*stop.target)) {
+      Add("stop.target", DoubleText(*stop.target) + " is not a value to be reached", "give a number");
+    } else if (stop.target && !spec_.search.objectives.empty()) {
+      Add("stop.target", "the search has several metrics", "leave it out, or follow one metric");
+    }
+    if (!stop.plateau) return;
+    CheckMetric("stop.plateau.metric", stop.plateau->metric);
+    if (!(stop.plateau->std > 0) || std::isinf(stop.plateau->std)) {
+      Add("stop.plateau.std", DoubleText(stop.plateau->std) + " is not above 0, so nothing is below it",
+          "give the standard deviation below which a metric stands still, e.g. 0.001");
+    }
+    if (stop.plateau->num_results < 2 || stop.plateau->num_results > kPlateauResultsMax) {
+      Add("stop.plateau.num_results",
+          std::to_string(stop.plateau->num_results) + " is not between 2 and " + std::to_string(kPlateauResultsMax),
+          "use 4 to 10");
+    }
+    NotNegative("stop.plateau.grace_period", stop.plateau->grace_period);
   }
 
   void CheckRepeats(uint64_t grid_cells) {
@@ -439,6 +497,22 @@ const std::string& SchedulerMetric(const SweepSpec& spec) {
 
 Goal SchedulerGoal(const SweepSpec& spec) {
   return spec.scheduler.metric.empty() ? spec.search.goal : spec.scheduler.goal;
+}
+
+const std::string& PlateauMetric(const SweepSpec& spec) {
+  return spec.stop.plateau->metric.empty() ? spec.search.metric : spec.stop.plateau->metric;
+}
+
+int64_t LastStepOf(const SweepSpec& spec) {
+  const int64_t by_scheduler = MaxTOf(SchedulerOptionsOf(spec, 0));
+  const int64_t by_rule = spec.stop.max_steps;
+  return by_scheduler == 0 || by_rule == 0 ? std::max(by_scheduler, by_rule) : std::min(by_scheduler, by_rule);
+}
+
+std::string ExplainVerdict(const SweepSpec& spec, const Verdict& verdict) {
+  if (verdict.reason == Reason::kPlateau) return Explain(verdict, PlateauMetric(spec), spec.search.goal);
+  if (verdict.reason == Reason::kTarget) return Explain(verdict, spec.search.metric, spec.search.goal);
+  return Explain(verdict, SchedulerMetric(spec), SchedulerGoal(spec));
 }
 
 SearcherOptions SearcherOptionsOf(const SweepSpec& spec, uint64_t seed) {

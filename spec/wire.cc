@@ -270,7 +270,7 @@ void ToWire(const SchedulerSpec& s, pb::SchedulerSpec* out) {
   if (!s.metric.empty()) out->set_goal(ToWire(s.goal));
   out->set_max_t(s.max_t);
   out->set_grace_period(s.grace_period);
-  out->set_reduction_factor(s.reduction_factor);
+  if (s.reduction_factor) out->set_reduction_factor(*s.reduction_factor);
   out->set_brackets(s.brackets);
   out->set_min_samples_required(s.min_samples_required);
   out->set_stop_last_trials(s.stop_last_trials);
@@ -350,6 +350,7 @@ void ToWireLimits(const SweepSpec& spec, pb::SweepSpec* out) {
   if (spec.budget.wall_ms != 0) ToWire(spec.budget.wall_ms, budget->mutable_wall());
   budget->set_failures(spec.budget.failures);
   budget->set_max_parallel(spec.budget.max_parallel);
+  budget->set_gpu_hours(spec.budget.gpu_hours);
   out->set_repeats(spec.repeats);
   auto* resources = out->mutable_resources();
   resources->set_gpus(spec.resources.gpus);
@@ -365,6 +366,16 @@ void ToWireLimits(const SweepSpec& spec, pb::SweepSpec* out) {
     checkpoints->set_keep_stopped(spec.checkpoints.keep_stopped);
     checkpoints->set_max_bytes(spec.checkpoints.max_bytes);
   }
+  if (spec.stop == StopSpec{}) return;
+  auto* stop = out->mutable_stop();
+  stop->set_max_steps(spec.stop.max_steps);
+  if (spec.stop.target) stop->set_target(*spec.stop.target);
+  if (!spec.stop.plateau) return;
+  auto* plateau = stop->mutable_plateau();
+  plateau->set_metric(spec.stop.plateau->metric);
+  plateau->set_std(spec.stop.plateau->std);
+  plateau->set_num_results(spec.stop.plateau->num_results);
+  plateau->set_grace_period(spec.stop.plateau->grace_period);
 }
 
 void FromWireLimits(const pb::SweepSpec& in, SweepSpec* out, Problems* problems) {
@@ -373,6 +384,17 @@ void FromWireLimits(const pb::SweepSpec& in, SweepSpec* out, Problems* problems)
     out->budget.wall_ms = MsFromWire(in.budget().wall(), "budget.wall", problems);
   out->budget.failures = in.budget().failures();
   out->budget.max_parallel = in.budget().max_parallel();
+  out->budget.gpu_hours = in.budget().gpu_hours();
+  out->stop.max_steps = in.stop().max_steps();
+  if (in.stop().has_target()) out->stop.target = in.stop().target();
+  if (in.stop().has_plateau()) {
+    const auto& plateau = in.stop().plateau();
+    PlateauSpec& own = out->stop.plateau.emplace();
+    own.metric = plateau.metric();
+    if (plateau.has_std()) own.std = plateau.std();
+    if (plateau.has_num_results()) own.num_results = plateau.num_results();
+    if (plateau.has_grace_period()) own.grace_period = plateau.grace_period();
+  }
   if (in.has_repeats()) out->repeats = in.repeats();
   out->resources.gpus = in.resources().gpus();
   out->resources.gpus_optional = in.resources().gpus_optional();

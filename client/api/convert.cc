@@ -210,6 +210,16 @@ std::string TimeText(const google::protobuf::Timestamp& time, bool present) {
   return std::string(text, length) + fraction;
 }
 
+SchedulerOptions SchedulerOf(const v1::SchedulerSpec& scheduler) {
+  SchedulerOptions options;
+  options.type = scheduler.type();
+  options.max_t = scheduler.max_t();
+  if (scheduler.has_grace_period()) options.grace_period = scheduler.grace_period();
+  if (scheduler.has_reduction_factor()) options.reduction_factor = scheduler.reduction_factor();
+  options.promotion = scheduler.promotion();
+  return options;
+}
+
 bool IsMaximised(const v1::SweepSpec& spec) { return spec.search().goal() == v1::GOAL_MAX; }
 const std::string& ObjectiveOf(const v1::SweepSpec& spec) { return spec.search().metric(); }
 

@@ -10,6 +10,7 @@
 #include <google/protobuf/timestamp.pb.h>
 
 #include "client/table.h"
+#include "schedulers/scheduler.h"
 #include "search/space/value.h"
 #include "tunesmith/v1/sweep.pb.h"
 
@@ -38,6 +39,9 @@ std::string ParametersText(const google::protobuf::RepeatedPtrField<v1::NamedVal
 int64_t MsOf(const google::protobuf::Timestamp& time);
 // "2026-01-31T12:00:00.123Z", or "" where there is no time.
 std::string TimeText(const google::protobuf::Timestamp& time, bool present);
+
+// Type, numbers and variant: what MaxTOf, ReductionFactorOf and Pauses look at.
+SchedulerOptions SchedulerOf(const v1::SchedulerSpec& scheduler);
 
 // The searcher's goal, with its default.
 bool IsMaximised(const v1::SweepSpec& spec);

@@ -261,12 +261,12 @@ std::vector<std::string> SweepDetails(const v1::Sweep& sweep, const DetailOption
   std::vector<std::vector<std::string>> constraints;
   for (const std::string& constraint : spec.constraints()) constraints.push_back({constraint});
   AddTable("constraints", {{"all have to hold"}}, constraints, options, &lines);
-  const bool promotion = spec.scheduler().promotion();
+  const bool pauses = Pauses(SchedulerOf(spec.scheduler()));
   std::vector<std::vector<std::string>> rungs;
   for (const v1::Sweep::Rung& rung : sweep.rungs()) {
     rungs.push_back({std::to_string(rung.bracket()), ShortNumber(rung.milestone(), 6),
                      std::to_string(rung.recorded()),
-                     std::to_string(promotion ? rung.promoted() : rung.stopped()),
+                     std::to_string(pauses ? rung.promoted() : rung.stopped()),
                      rung.has_cutoff() ? ShortNumber(rung.cutoff(), 6) : ""});
   }
   AddTable(
@@ -274,7 +274,7 @@ std::vector<std::string> SweepDetails(const v1::Sweep& sweep, const DetailOption
       {{"bracket", true},
        {"step", true},
        {"reached", true},
-       {promotion ? "went on" : "stopped", true},
+       {pauses ? "went on" : "stopped", true},
        {"cutoff", true}},
       rungs, options, &lines);
   return lines;

@@ -42,8 +42,10 @@ std::vector<std::pair<std::string, ViewValue>> ViewParams(
 }
 
 std::optional<int64_t> MaxStepOf(const v1::SweepSpec& spec) {
-  if (spec.scheduler().max_t() > 0) return spec.scheduler().max_t();
-  return std::nullopt;
+  const int64_t max_t = MaxTOf(SchedulerOf(spec.scheduler()));
+  const int64_t max_steps = spec.stop().max_steps();
+  if (max_t > 0 && max_steps > 0) return std::min(max_t, max_steps);
+  return max_t + max_steps > 0 ? std::optional(max_t + max_steps) : std::nullopt;
 }
 
 std::vector<std::string> ParameterColumns(const v1::SweepSpec& spec) {
@@ -72,12 +74,12 @@ std::vector<std::string> MetricColumns(const v1::Sweep& sweep) {
 }
 
 std::string SchedulerText(const v1::SchedulerSpec& scheduler) {
-  if (scheduler.type() != "asha") return scheduler.type();
-  const double grace = scheduler.has_grace_period() ? scheduler.grace_period() : 1;
-  const double factor = scheduler.has_reduction_factor() ? scheduler.reduction_factor() : 4;
-  const std::string name = scheduler.promotion() ? "asha promotion " : "asha ";
-  return name + ShortNumber(grace, 4) + ".." + std::to_string(scheduler.max_t()) + " by " +
-         ShortNumber(factor, 4);
+  if (scheduler.type() != "asha" && scheduler.type() != "hyperband" && scheduler.type() != "bohb") {
+    return scheduler.type();
+  }
+  const SchedulerOptions options = SchedulerOf(scheduler);
+  return scheduler.type() + (scheduler.promotion() ? " promotion " : " ") + ShortNumber(options.grace_period, 4) +
+         ".." + std::to_string(MaxTOf(options)) + " by " + ShortNumber(ReductionFactorOf(options), 4);
 }
 
 // The controller counts trials that are being stopped among the running ones.
@@ -497,8 +499,9 @@ SweepView LiveSweep::View(const ViewOptions& options) const {
   view.rung_metric = spec.scheduler().metric();
   view.rung_goal =
       GoalOf(view.rung_metric.empty() ? spec.search().goal() : spec.scheduler().goal());
+  const bool pauses = Pauses(SchedulerOf(spec.scheduler()));
   for (const v1::Sweep::Rung& rung : sweep_.rungs()) {
-    const int64_t held = spec.scheduler().promotion() ? rung.recorded() - rung.promoted() : rung.stopped();
+    const int64_t held = pauses ? rung.recorded() - rung.promoted() : rung.stopped();
     RungView shown{rung.bracket(), rung.milestone(), rung.recorded(), held, std::nullopt};
     if (rung.has_cutoff()) shown.cutoff = rung.cutoff();
     view.rungs.push_back(shown);

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <string>
 #include <string_view>
@@ -91,6 +92,13 @@ std::optional<SweepSpec> LoadScheduler(const std::string& file, int* exit_code) 
   Say(std::to_string(problems.size()) + (problems.size() == 1 ? " problem" : " problems"));
   *exit_code = kExitUsage;
   return std::nullopt;
+}
+
+// How many trials the sweep has; 0 where only a scheduler is described, or the grid decides.
+int64_t TrialsOf(const SweepSpec& spec) {
+  const bool grid = std::any_of(spec.parameters.begin(), spec.parameters.end(),
+                                [](const Parameter& p) { return p.distribution == Distribution::kGrid; });
+  return grid ? 0 : spec.budget.trials * spec.repeats;
 }
 
 class Simulator {
@@ -191,7 +199,7 @@ int SimulateCommand(const Settings& settings, const SimulateFlags& flags) {
   if (fd < 0)
     return Fail(InvalidArgument(Message(ErrnoStatus(errno, "the reports " + flags.reports + " can't be read"))));
   Simulator simulator(settings, from_stdin ? "stdin" : flags.reports, SchedulerMetric(*spec),
-                      Simulation(std::move(scheduler), SchedulerMetric(*spec), SchedulerGoal(*spec)));
+                      Simulation(std::move(scheduler), SchedulerMetric(*spec), SchedulerGoal(*spec), TrialsOf(*spec)));
   exit_code = simulator.Run(fd);
   if (!from_stdin) ::close(fd);
   return exit_code;

@@ -7,6 +7,7 @@
 #include "common/limits.h"
 #include "search/pareto/pareto.h"
 #include "server/core/repeats.h"
+#include "server/core/rules.h"
 #include "server/core/state.h"
 
 namespace tunesmith {
@@ -352,6 +353,7 @@ struct State::Applier {
     sweep.metric_names.push_back(e.name);
     if (e.name == sweep.spec->search.metric) sweep.search_slot = e.slot;
     if (e.name == SchedulerMetric(*sweep.spec)) sweep.schedule_slot = e.slot;
+    if (sweep.spec->stop.plateau && e.name == PlateauMetric(*sweep.spec)) sweep.plateau_slot = e.slot;
     for (size_t i = 0; i < sweep.watched_names.size(); ++i) {
       if (e.name == sweep.watched_names[i]) sweep.watched_slots[i] = e.slot;
     }
@@ -371,6 +373,7 @@ struct State::Applier {
     trial.last_step = e.step;
     trial.last_metrics = e.metrics;
     Watch(&sweep, number, e.metrics);
+    KeepLatest(sweep, e.metrics, &trial);
     for (const SlotValue& metric : e.metrics) {
       if (!sweep.search_slot || metric.slot != *sweep.search_slot) continue;
       trial.has_value = true;
@@ -390,7 +393,7 @@ struct State::Applier {
       sweep.results.push_back(number);
     }
     if (!e.checkpoint.empty()) NameCheckpoint(sweep, &trial, e);
-    sweep.scheduler->Apply(number, e.verdict);
+    if (!ByRules(e.verdict)) sweep.scheduler->Apply(number, e.verdict);
     if (e.verdict.action != Action::kContinue && trial.state == TrialState::kRunning) {
       trial.stop_verdict = e.verdict;
       attempt.state = AttemptState::kStopping;
@@ -446,6 +449,17 @@ struct State::Applier {
     Changed(&sweep, e.trial.number);
   }
 
+  // Of stop.plateau's metric.
+  static void KeepLatest(const Sweep& sweep, const std::vector<SlotValue>& metrics, Trial* trial) {
+    for (const SlotValue& metric : metrics) {
+      if (sweep.plateau_slot != metric.slot) continue;
+      const auto kept = static_cast<size_t>(sweep.spec->stop.plateau->num_results);
+      if (trial->latest.size() == kept) trial->latest.erase(trial->latest.begin());
+      trial->latest.push_back(metric.value);
+      ++trial->latest_reports;
+    }
+  }
+
   // Keeps the last values of what decides whether the trial counts.
   void Watch(Sweep* sweep, uint32_t number, const std::vector<SlotValue>& metrics) {
     if (sweep->watched_names.empty()) return;
@@ -479,11 +493,15 @@ struct State::Applier {
     Changed(&sweep, e.trial.number);
   }
 
-  void operator()(const TrialResumed& e) {
+  void operator()(const PausedJudged& e) {
     Sweep& sweep = Get(e.trial.sweep);
     Trial& trial = Get(&sweep, e.trial.number);
-    TS_CHECK(trial.state == TrialState::kPaused || trial.Pausing(), "only paused trials are resumed");
+    TS_CHECK(trial.state == TrialState::kPaused || trial.Pausing(), "only of paused trials");
     sweep.scheduler->Apply(e.trial.number, e.verdict);
+    if (e.verdict.action == Action::kStop) {
+      trial.stop_verdict = e.verdict;
+      return Changed(&sweep, e.trial.number);
+    }
     trial.promoted = true;
     if (!trial.Pausing()) Requeue(&sweep, e.trial.number);  // else once its processes are gone
     Changed(&sweep, e.trial.number);
@@ -501,6 +519,7 @@ struct State::Applier {
     Attempt& attempt = Get(&sweep, e.attempt);
     attempt.state = e.state;
     attempt.end = e.time;
+    sweep.gpu_ms += GpuMs(attempt, e.time);
     if (e.sequence > 0) attempt.sequence = e.sequence;
     if (e.exit.exit_code.value_or(0) != 0 || e.exit.signal != 0 || !e.exit.reason.empty()) {
       attempt.exit = std::make_unique<AttemptExit>(e.exit);
@@ -534,6 +553,7 @@ struct State::Applier {
     sweep.finished.push_back(e.trial.number);
     sweep.results.push_back(e.trial.number);
     trial.curve.shrink_to_fit();
+    trial.latest = {};
     trial.rung_values.shrink_to_fit();
     trial.attempts.shrink_to_fit();
     trial.last_metrics.shrink_to_fit();
@@ -639,6 +659,7 @@ void AddTrial(const Trial& trial, Digest* digest) {
   digest->Add(trial.has_best ? trial.best_value : 0.0);
   digest->Add(static_cast<uint64_t>(trial.best_step));
   digest->Add(static_cast<uint64_t>(trial.has_value));
+  digest->Add(static_cast<uint64_t>(trial.stop_verdict.action));
   digest->Add(static_cast<uint64_t>(trial.stop_verdict.reason) * 2 + static_cast<uint64_t>(trial.promoted));
   digest->Add(static_cast<uint64_t>(trial.ended.ms));
   digest->Add(static_cast<uint64_t>(trial.failures) * 256 + trial.losses);
@@ -648,6 +669,8 @@ void AddTrial(const Trial& trial, Digest* digest) {
   }
   for (double value : trial.curve) digest->Add(value);
   for (double value : trial.watched) digest->Add(value);
+  for (double value : trial.latest) digest->Add(value);
+  digest->Add(uint64_t{trial.latest_reports});
   digest->Add(trial.watched_seen);
   for (double value : trial.rung_values) digest->Add(value);
   for (const Attempt& attempt : trial.attempts) {
@@ -683,6 +706,7 @@ uint64_t State::Hash() const {
     for (const uint32_t number : sweep->pareto) digest.Add(uint64_t{number});
     digest.Add(static_cast<uint64_t>(sweep->attempts_lost));
     digest.Add(uint64_t{sweep->start_failures_in_row});
+    digest.Add(sweep->gpu_ms);
     digest.Add(static_cast<uint64_t>(sweep->exhausted));
     digest.Add(static_cast<uint64_t>(sweep->measurements));
     for (const std::string& name : sweep->metric_names) digest.Add(name);

@@ -132,7 +132,7 @@ void Controller::Handle(const ReportTrial& command) {
       reply.verdict = trial->stop_verdict;
       const bool by_scheduler = reply.verdict.action == Action::kStop;
       reply.verdict.action = Action::kStop;
-      reply.text = by_scheduler ? Explain(reply.verdict, SchedulerMetric(*sweep->spec), SchedulerGoal(*sweep->spec))
+      reply.text = by_scheduler ? ExplainVerdict(*sweep->spec, reply.verdict)
                                 : trial->reason;
     }
     return Answer(std::move(reply));
@@ -143,7 +143,7 @@ void Controller::Handle(const ReportTrial& command) {
     reply.verdict.action = Action::kStop;
     reply.text = trial->reason;
   } else if (IsDecision(reply.verdict)) {
-    reply.text = Explain(reply.verdict, SchedulerMetric(*sweep->spec), SchedulerGoal(*sweep->spec));
+    reply.text = ExplainVerdict(*sweep->spec, reply.verdict);
   }
   Answer(std::move(reply));
 }

@@ -7,6 +7,7 @@
 #include "common/limits.h"
 #include "common/text.h"
 #include "server/core/repeats.h"
+#include "server/core/rules.h"
 
 namespace tunesmith {
 
@@ -155,14 +156,11 @@ Observation ObservationOf(const Sweep& sweep, uint32_t number) {
   return observation;
 }
 
-double ViolationOf(const Sweep& sweep, const Trial& trial) {
-  double sum = 0;
-  for (size_t i = 0; i < sweep.requirements.size(); ++i) {
-    const size_t at = sweep.goals.size() + i;
-    sum += ExcessOf(sweep.requirements[i], at < trial.watched.size() ? trial.watched[at] : std::nan(""));
-  }
-  return sum;
+double GpuMs(const Attempt& attempt, Time until) {
+  return static_cast<double>(attempt.gpus) * static_cast<double>(std::max<int64_t>(0, (until - attempt.start).ms));
 }
+
+double ViolationOf(const Sweep& sweep, const Trial& trial) { return ViolationAt(sweep, trial, {}); }
 
 std::vector<double> ObjectiveValues(const Sweep& sweep, const Trial& trial) {
   std::vector<double> values(sweep.goals.size(), std::nan(""));
@@ -179,6 +177,25 @@ std::string MissingMetric(const Sweep& sweep, const Trial& trial) {
 }
 
 // --- trials
+
+void Controller::StopIfReached(const Sweep& sweep, uint32_t number, const Verdict& verdict) {
+  if (verdict.reason != Reason::kTarget) return;
+  BeginStop(sweep, SweepState::kSucceeded,
+            "trial " + std::to_string(number) + " has reached the target: " + ExplainVerdict(*sweep.spec, verdict));
+}
+
+void Controller::StopIfUsedUp(const Sweep& sweep) {
+  constexpr double kMsPerHour = 3'600'000;
+  const double hours = sweep.spec->budget.gpu_hours;
+  if (hours <= 0 || sweep.state >= SweepState::kStopping) return;
+  double used = sweep.gpu_ms;
+  for (const uint32_t number : sweep.live) {
+    if (const Attempt* attempt = sweep.trials[number].LiveAttempt()) used += GpuMs(*attempt, now_);
+  }
+  if (used < hours * kMsPerHour) return;
+  BeginStop(sweep, SweepState::kSucceeded,
+            "its " + ShortText(hours) + " GPU hours (budget.gpu_hours) are used up: " + ShortText(used / kMsPerHour));
+}
 
 Verdict Controller::Measure(const AttemptRef& ref, uint64_t sequence, int64_t step,
                             const std::vector<NamedMetric>& metrics, const std::string& checkpoint, Time time) {
@@ -212,11 +229,16 @@ Verdict Controller::Measure(const AttemptRef& ref, uint64_t sequence, int64_t st
     if (sweep.schedule_slot && metric.slot == *sweep.schedule_slot) report.value = metric.value;
   }
   // A trial that is being stopped already is recorded, not judged again.
-  if (trial.state == TrialState::kRunning) event.verdict = sweep.scheduler->Decide(report);
+  if (trial.state == TrialState::kRunning) {
+    event.verdict = JudgeByRules(sweep, trial, event.step, event.metrics);
+    if (event.verdict.action == Action::kContinue) event.verdict = sweep.scheduler->Decide(report);
+  }
   const Verdict verdict = event.verdict;
+  if (verdict.rank > 0) dispatch_ = true;  // it may decide on those that wait at the rung
   const size_t rungs = trial.rung_values.size();
   Emit(std::move(event));
   for (size_t i = rungs; i < trial.rung_values.size(); ++i) TellRung(sweep, id.number, i);
+  StopIfReached(sweep, id.number, verdict);
   return verdict;
 }
 
@@ -246,6 +268,15 @@ void Controller::EndTrial(const Sweep& sweep, uint32_t number, TrialState end, c
     BeginStop(sweep, SweepState::kFailed,
               std::to_string(failed) + " trials failed, which is as many as budget.failures allows; the last one: " +
                   reason);
+  }
+  if (sweep.spec->stop.target && RepeatsOf(sweep) > 1 && sweep.best_trial && sweep.state < SweepState::kStopping) {
+    const double mean = BestMeanOf(sweep, *sweep.best_trial)->value;
+    if (ReachesTarget(*sweep.spec, mean)) {
+      BeginStop(sweep, SweepState::kSucceeded,
+                "the point of trial " + std::to_string(*sweep.best_trial) + " has reached the target: its mean " +
+                    ShortText(mean) + " is as good as " + ShortText(*sweep.spec->stop.target) +
+                    " or better (stop.target)");
+    }
   }
   constexpr uint32_t kStartFailuresInRowMax = 5;
   const uint32_t in_row = sweep.start_failures_in_row;
@@ -292,14 +323,14 @@ void Controller::FinishAttempt(const AttemptRef& ref, uint64_t sequence, const A
     // Decided before: how the processes ended does not matter any more.
     if (trial.Pausing()) return FinishPause(sweep, number, std::move(event));
     const bool by_scheduler = trial.stop_verdict.action == Action::kStop;
-    const bool reached_max = trial.stop_verdict.reason == Reason::kReachedMax;
+    const bool completes = Completes(trial.stop_verdict);
     event.state = exit.lost ? AttemptState::kLost : AttemptState::kCancelled;
-    if (by_scheduler && reached_max) event.state = AttemptState::kSucceeded;
+    if (by_scheduler && completes) event.state = AttemptState::kSucceeded;
     const std::string reason =
-        by_scheduler ? Explain(trial.stop_verdict, SchedulerMetric(*sweep.spec), SchedulerGoal(*sweep.spec))
+        by_scheduler ? ExplainVerdict(*sweep.spec, trial.stop_verdict)
                      : trial.reason;
     const TrialState end = !by_scheduler ? TrialState::kCancelled
-                           : reached_max ? TrialState::kCompleted
+                           : completes   ? TrialState::kCompleted
                                          : TrialState::kStopped;
     Emit(std::move(event));
     EndTrial(sweep, number, end, reason);
@@ -358,28 +389,38 @@ void Controller::FinishPause(const Sweep& sweep, uint32_t number, AttemptEnded e
   }
 }
 
-void Controller::ResumePaused(const Sweep& sweep) {
-  if (sweep.paused.empty() || sweep.state >= SweepState::kStopping) return;
-  const auto resume = [&](const Resumption& next) {
-    Emit(TrialResumed{{sweep.number, next.trial}, next.verdict, now_});
+Outlook Controller::OutlookOf(const Sweep& sweep) const {
+  const auto work = work_.find(sweep.number);
+  if (Creatable(sweep) > 0 || (work != work_.end() && work->second.suggestions_outstanding > 0)) return Outlook::kOpen;
+  return sweep.live.empty() && sweep.pending.empty() ? Outlook::kIdle : Outlook::kComplete;
+}
+
+void Controller::JudgePaused(SweepId id) {
+  // The end of a trial may end the sweep.
+  const auto active = [&]() -> const Sweep* {
+    const Sweep* sweep = state_.FindSweep(id);
+    return sweep != nullptr && sweep->state == SweepState::kActive ? sweep : nullptr;
   };
-  while (const auto next = sweep.scheduler->NextResumption(false)) resume(*next);
-  const auto idle = [&] {
-    const auto work = work_.find(sweep.number);
-    return sweep.live.empty() && sweep.pending.empty() && Creatable(sweep) == 0 &&
-           (work == work_.end() || work->second.suggestions_outstanding == 0);
-  };
-  if (!idle()) return;
-  if (const auto next = sweep.scheduler->NextResumption(true)) return resume(*next);
-  const std::vector<uint32_t> left(sweep.paused.begin(), sweep.paused.end());
-  const SweepId id = sweep.number;
-  for (const uint32_t number : left) {
-    const Sweep* still = state_.FindSweep(id);
-    if (still == nullptr || still->trials[number].state != TrialState::kPaused) return;
-    EndTrial(*still, number, TrialState::kStopped,
-             Explain(still->trials[number].stop_verdict, SchedulerMetric(*still->spec), SchedulerGoal(*still->spec)) +
+  while (const Sweep* sweep = active()) {
+    const Outlook outlook = OutlookOf(*sweep);
+    if (const auto next = sweep->scheduler->NextPaused(outlook)) {
+      JudgeOnePaused(*sweep, *next);
+      continue;
+    }
+    if (outlook != Outlook::kIdle || sweep->paused.empty()) return;
+    const uint32_t number = *sweep->paused.begin();
+    EndTrial(*sweep, number, TrialState::kStopped,
+             ExplainVerdict(*sweep->spec, sweep->trials[number].stop_verdict) +
                  ", and nothing else was left to run");
   }
+}
+
+void Controller::JudgeOnePaused(const Sweep& sweep, const PausedVerdict& next) {
+  Emit(PausedJudged{{sweep.number, next.trial}, next.verdict, now_});
+  if (next.verdict.action != Action::kStop || sweep.trials[next.trial].state != TrialState::kPaused) return;
+  EndTrial(sweep, next.trial,
+           Completes(next.verdict) ? TrialState::kCompleted : TrialState::kStopped,
+           ExplainVerdict(*sweep.spec, next.verdict));
 }
 
 void Controller::LoseAttempt(const AttemptRef& ref, const std::string& why) {

@@ -128,14 +128,21 @@ class Controller {
   void FinishAttempt(const AttemptRef& ref, uint64_t sequence, const AttemptExit& exit, Time time);
   // The same for one that was to pause.
   void FinishPause(const Sweep& sweep, uint32_t number, AttemptEnded event);
-  // Puts in the queue what the scheduler lets go on; where nothing else is left to run, ends what it does not.
-  void ResumePaused(const Sweep& sweep);
+  // What is still to come in the sweep, for its scheduler.
+  Outlook OutlookOf(const Sweep& sweep) const;
+  // Puts in the queue what the scheduler lets go on, and ends what it stops; where nothing else is left to run, also
+  // what it says nothing about.
+  void JudgePaused(SweepId sweep);
+  void JudgeOnePaused(const Sweep& sweep, const PausedVerdict& next);
   void LoseAttempt(const AttemptRef& ref, const std::string& why);
   void MaybeFinishSweep(SweepId sweep);
   void DropSweep(SweepId sweep);
   // Records one measurement and gives the verdict.
   Verdict Measure(const AttemptRef& ref, uint64_t sequence, int64_t step, const std::vector<NamedMetric>& metrics,
                   const std::string& checkpoint, Time time);
+  // Ends the sweep if its target has been reached by that trial, or its GPU hours are used up.
+  void StopIfReached(const Sweep& sweep, uint32_t number, const Verdict& verdict);
+  void StopIfUsedUp(const Sweep& sweep);
   bool IsCurrent(const AttemptRef& ref) const;
   void HandleRecord(SessionId session, const WorkerRecord& record);
   Time Clamp(Time reported, const AttemptRef& ref) const;

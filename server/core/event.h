@@ -88,10 +88,11 @@ struct Measured {
   Verdict verdict;
 };
 
-// The scheduler lets a paused trial go on: it waits for a place, once its last processes are gone.
-struct TrialResumed {
+// The scheduler's verdict on a paused trial, whose last processes may still have to go. kContinue: it waits for a place
+// then. kStop: it ends then; if they are gone, its TrialEnded comes right after.
+struct PausedJudged {
   TrialId trial;
-  Verdict verdict;  // why
+  Verdict verdict;
   Time time;
 };
 
@@ -158,7 +159,7 @@ struct WorkerDrained {
 
 using Event = std::variant<SweepCreated, SweepChanged, SweepDeleted, SpaceExhausted, TrialCreated, AttemptLeased,
                            AttemptRunning, MetricNamed, Measured, TrialStopping, AttemptEnded, TrialEnded,
-                           WarmStarted, TrialResumed, CheckpointStored, CheckpointDropped, WorkerRegistered,
+                           WarmStarted, PausedJudged, CheckpointStored, CheckpointDropped, WorkerRegistered,
                            WorkerDrained>;
 
 }  // namespace tunesmith

@@ -247,7 +247,7 @@ void Controller::Dispatch() {
     if (sweep->state == SweepState::kActive) active.push_back(sweep.get());
   }
   for (const Sweep* sweep : active) CreateUserPoints(*sweep);
-  for (const Sweep* sweep : active) ResumePaused(*sweep);
+  for (const Sweep* sweep : active) JudgePaused(sweep->number);
   // Fair share: the next place goes to the sweep that runs the fewest trials; among equals to the older one.
   std::vector<const Sweep*> waiting = active;
   while (!waiting.empty()) {

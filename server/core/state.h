@@ -82,6 +82,8 @@ struct Trial {
   // Searcher's metric at the report that reached each of the bracket's milestones, as far as the trial got; the last
   // known value where that report lacked it, NaN where there was none.
   std::vector<double> rung_values;
+  std::vector<double> latest;        // with stop.plateau: the last values of its metric, at most num_results
+  uint32_t latest_reports = 0;       // with stop.plateau: reports that held its metric
   std::vector<double> curve;         // searcher's metric, at most kCurvePointsMax, thinned evenly
   std::vector<Attempt> attempts;
   std::string reason;                // why it ended, or is being stopped
@@ -126,11 +128,13 @@ struct Sweep {
   int64_t counts[kTrialStates] = {};
   int64_t measurements = 0;
   int64_t attempts_lost = 0;
+  double gpu_ms = 0;                  // of ended attempts: GPUs times milliseconds
   uint32_t start_failures_in_row = 0; // attempts that could not be started, since one could
   int64_t checkpoint_bytes = 0;           // of all copies
   std::vector<std::string> metric_names;
   std::optional<uint32_t> search_slot;    // of the searcher's metric, once reported
   std::optional<uint32_t> schedule_slot;
+  std::optional<uint32_t> plateau_slot;
   std::optional<uint32_t> best_trial;     // with several objectives: none; with repeats the first one of the best point
   // With several objectives or with requirements, their metrics: objectives first, then one of each requirement.
   std::vector<std::string> watched_names;
@@ -196,6 +200,9 @@ class State {
 
 // What the searcher is told of a trial that has ended.
 Observation ObservationOf(const Sweep& sweep, uint32_t number);
+
+// GPU time of an attempt from its start to `until`: its GPUs times milliseconds.
+double GpuMs(const Attempt& attempt, Time until);
 
 // By how much the trial's last metrics exceed the sweep's requirements, in all: 0 if they are met; 1 for each metric
 // that was not reported.

@@ -173,6 +173,8 @@ void Controller::Handle(const Tick& command) {
       BeginStop(*sweep, SweepState::kSucceeded, "the time budget (budget.wall) is used up");
       if (state_.FindSweep(id) == nullptr) continue;
     }
+    StopIfUsedUp(*sweep);
+    if (state_.FindSweep(id) == nullptr) continue;
     std::vector<uint32_t> expired;
     for (const auto& [number, deadline] : work_[id].ask_deadlines) {
       if (deadline <= now_) expired.push_back(number);

@@ -122,10 +122,16 @@ void Controller::WhyAtRung(const Sweep& sweep, const Trial& trial, std::vector<s
   const double rung = paused ? trial.stop_verdict.milestone : static_cast<double>(*next);
   for (const RungStatus& status : sweep.scheduler->Rungs()) {
     if (status.bracket != trial.bracket || std::ceil(status.milestone) != rung) continue;
-    std::string text = paused ? "it goes on when it is among the best at rung " + ShortText(rung)
-                              : "it is judged next at step " + ShortText(rung);
+    const SchedulerSpec& scheduler = sweep.spec->scheduler;
+    const bool pauses = Pauses(SchedulerOptionsOf(*sweep.spec, sweep.seed));
+    std::string text = "it is judged next at step " + ShortText(rung);
+    if (paused && scheduler.promotion) text = "it goes on when it is among the best at rung " + ShortText(rung);
+    if (paused && !scheduler.promotion) {
+      text = "bracket " + std::to_string(trial.bracket) + " is judged when its other trials have got to rung " +
+             ShortText(rung) + " or have ended";
+    }
     text += ", which " + Counted(status.recorded, "trial") + (status.recorded == 1 ? " has" : " have") + " reached";
-    if (sweep.spec->scheduler.promotion) {
+    if (pauses) {
       text += "; " + std::to_string(status.promoted) + " of them went on";
     } else if (status.stopped > 0) {
       text += "; " + std::to_string(status.stopped) + " of them stopped there";
@@ -139,7 +145,7 @@ void Controller::WhyAtRung(const Sweep& sweep, const Trial& trial, std::vector<s
 std::vector<std::string> Controller::WhyTrial(const Sweep& sweep, uint32_t number) const {
   const Trial& trial = sweep.trials.at(number);
   std::vector<std::string> lines;
-  const std::string verdict = Explain(trial.stop_verdict, SchedulerMetric(*sweep.spec), SchedulerGoal(*sweep.spec));
+  const std::string verdict = ExplainVerdict(*sweep.spec, trial.stop_verdict);
   const bool judged = trial.stop_verdict.action != Action::kContinue;
   const std::string reason = trial.reason.empty() && judged ? verdict : trial.reason;
   switch (trial.state) {

@@ -154,7 +154,7 @@ void Controller::HandleRecord(SessionId session, const WorkerRecord& record) {
                                       Clamp(record.time, record.ref));
       // A trial that goes on learns it by the ack; it is told of rungs, which are few, and not of each median.
       if (verdict.rank == 0 && verdict.action == Action::kContinue) return;
-      const std::string text = Explain(verdict, SchedulerMetric(*sweep.spec), SchedulerGoal(*sweep.spec));
+      const std::string text = ExplainVerdict(*sweep.spec, verdict);
       const int64_t step = sweep.Find(record.ref.attempt.trial.number)->last_step;
       Effect_(SendVerdict{session, record.ref, record.sequence, step, verdict, text});
       if (verdict.action != Action::kContinue) Effect_(SendStop{session, record.ref, text, false});

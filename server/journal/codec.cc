@@ -140,7 +140,7 @@ std::optional<Action> ActionFromName(std::string_view name) {
   return FromName<Action>(name, Action::kPause, ActionName);
 }
 std::optional<Reason> ReasonFromName(std::string_view name) {
-  return FromName<Reason>(name, Reason::kAboveMedian, ReasonName);
+  return FromName<Reason>(name, Reason::kTarget, ReasonName);
 }
 std::optional<Origin::Kind> OriginKindFromName(std::string_view name) {
   return FromName<Origin::Kind>(name, Origin::Kind::kRepeat, Name);

@@ -47,7 +47,7 @@ CREATE INDEX IF NOT EXISTS trial_ended_by_trial ON trial_ended(sweep, trial);
 -- Trials of earlier sweeps that a sweep started from. parameters: as far as its own space has them.
 CREATE TABLE IF NOT EXISTS warm_started(seq INTEGER PRIMARY KEY, sweep INTEGER, from_sweep TEXT, trial INTEGER,
   parameters TEXT, value);
--- Paused trials that the scheduler let go on, and why.
+-- Verdicts on paused trials: those with action 'continue' went on, those with 'stop' ended.
 CREATE TABLE IF NOT EXISTS trial_resumed(seq INTEGER PRIMARY KEY, sweep INTEGER, trial INTEGER, time_ms INTEGER,
   action TEXT, reason TEXT, bracket INTEGER, milestone, recorded INTEGER, value, cutoff, rank INTEGER, peers INTEGER);
 -- Checkpoints of which a copy lies in the data folder, and those whose copy was dropped.
@@ -110,7 +110,8 @@ ALTER TABLE trial_created ADD COLUMN candidates INTEGER;
 ALTER TABLE trial_created ADD COLUMN repeat_of INTEGER;
 )sql",
     "",  // trial_resumed is new
-    "",  // checkpoint_stored and checkpoint_dropped are new
+    // Paused trials may stop, there are new words for reasons; checkpoint_stored and checkpoint_dropped are new.
+    "",
 };
 constexpr const char* kDropViews = R"sql(
 DROP VIEW IF EXISTS sweeps;

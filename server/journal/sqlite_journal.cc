@@ -212,7 +212,7 @@ class SqliteJournal : public Journal {
   bool Run(const AttemptEnded& e);
   bool Run(const TrialEnded& e);
   bool Run(const WarmStarted& e);
-  bool Run(const TrialResumed& e);
+  bool Run(const PausedJudged& e);
   bool Run(const CheckpointStored& e);
   bool Run(const CheckpointDropped& e);
   bool Run(const WorkerRegistered& e);
@@ -434,7 +434,7 @@ bool SqliteJournal::Run(const WarmStarted& e) {
   return Row(e).Int(Signed(e.sweep.value)).Text(e.from).Int(e.trial).Text(point).Real(e.value).Run();
 }
 
-bool SqliteJournal::Run(const TrialResumed& e) {
+bool SqliteJournal::Run(const PausedJudged& e) {
   SqliteStatement& s = Bind(Row(e), e.trial).Int(e.time.ms);
   BindVerdict(e.verdict, &s);
   return s.Run();
@@ -548,10 +548,10 @@ StatusOr<Event> SqliteJournal::Read(size_t table, const SqliteStatement& row) {
       return Event(WarmStarted{ReadSweep(row), row.GetText(2), static_cast<uint32_t>(row.GetInt(3)), std::move(*point),
                                row.GetReal(5)});
     }
-    case TableOf<TrialResumed>(): {
+    case TableOf<PausedJudged>(): {
       Verdict verdict;
       if (!ReadVerdict(row, 4, &verdict)) return Damaged("verdict on a paused trial");
-      return Event(TrialResumed{ReadTrial(row), verdict, Time{row.GetInt(3)}});
+      return Event(PausedJudged{ReadTrial(row), verdict, Time{row.GetInt(3)}});
     }
     case TableOf<CheckpointStored>(): {
       StoredCheckpoint checkpoint{static_cast<uint32_t>(row.GetInt(3)), row.GetInt(4), row.GetText(5), row.GetInt(6),

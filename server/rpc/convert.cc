@@ -7,7 +7,7 @@
 
 #include "common/check.h"
 #include "common/limits.h"
-#include "schedulers/asha.h"
+#include "schedulers/scheduler.h"
 #include "server/core/repeats.h"
 #include "spec/wire.h"
 
@@ -271,7 +271,7 @@ void FillTrial(const State& state, const Sweep& sweep, uint32_t number, Attempts
   out->set_state(TrialStateToProto(trial.state));
   if (trial.reason.empty() && IsDecision(trial.stop_verdict)) {
     out->set_state_reason(
-        Explain(trial.stop_verdict, SchedulerMetric(*sweep.spec), SchedulerGoal(*sweep.spec)));
+        ExplainVerdict(*sweep.spec, trial.stop_verdict));
   } else {
     out->set_state_reason(trial.reason);
   }
@@ -366,7 +366,7 @@ void FillMeasurement(const StoredMeasurement& stored, const std::vector<std::str
   FillTime(stored.time, out->mutable_time());
   FillMetrics(stored.metrics, metric_names, out->mutable_metrics());
   if (IsDecision(stored.verdict)) {
-    FillVerdict(stored.verdict, Explain(stored.verdict, SchedulerMetric(spec), SchedulerGoal(spec)),
+    FillVerdict(stored.verdict, ExplainVerdict(spec, stored.verdict),
                 out->mutable_verdict());
   }
   out->set_checkpoint(stored.checkpoint);
@@ -398,8 +398,7 @@ void FillAssign(const SendAssign& assign, v1::Assign* out) {
   }
   out->set_seed(assign.seed);
   out->set_stop_grace_ms(spec.stop_grace_ms);
-  const bool default_max_t = spec.scheduler.max_t == 0 && spec.scheduler.type == "asha";
-  out->set_max_step(default_max_t ? kAshaMaxTDefault : spec.scheduler.max_t);
+  out->set_max_step(LastStepOf(spec));
   out->set_cpus(spec.resources.cpus);
   for (const std::string& device : assign.devices) out->add_device_uuids(device);
   out->set_resume(assign.resume);

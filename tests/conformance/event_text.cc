@@ -80,8 +80,8 @@ struct Describer {
     for (const SlotValue& metric : e.metrics) text += " " + Text(uint64_t{metric.slot}) + "=" + Text(metric.value);
     return text;
   }
-  std::string operator()(const TrialResumed& e) const {
-    return "trial_resumed " + Text(e.trial) + " " + Text(e.verdict) + " " + Text(e.time);
+  std::string operator()(const PausedJudged& e) const {
+    return "paused_judged " + Text(e.trial) + " " + Text(e.verdict) + " " + Text(e.time);
   }
   std::string operator()(const TrialStopping& e) const {
     return "trial_stopping " + Text(e.trial) + " " + Text(e.reason) + " " + Text(e.time);

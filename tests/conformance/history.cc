@@ -144,7 +144,18 @@ class HistoryMaker {
       if (Chance(0.3)) spec.budget.wall_ms = 60'000;
     }
     spec.scheduler.promotion = spec.scheduler.type == "asha" && !spec.ask_tell && Chance(0.5);
+    if (spec.scheduler.type == "asha" && !spec.ask_tell && !spec.scheduler.promotion && Chance(0.7)) {
+      spec.scheduler = {};
+      spec.scheduler.type = "hyperband";
+      spec.scheduler.max_t = 4;
+      spec.scheduler.reduction_factor = 2;
+      spec.scheduler.compat_ray = Chance(0.3);
+    }
     if (Chance(0.3)) spec.points = {{{"rate", 0.01}}};
+    if (Chance(0.2)) spec.stop.max_steps = rng_.IntInclusive(2, 6);
+    if (Chance(0.2)) spec.stop.plateau = PlateauSpec{.metric = "", .std = 0.5, .num_results = 2, .grace_period = 2};
+    if (Chance(0.2)) spec.stop.target = 0.05;
+    if (Chance(0.2) && spec.resources.gpus > 0) spec.budget.gpu_hours = 0.005;
     spec.retry.failed = static_cast<int32_t>(rng_.Below(3));
     if (Chance(0.3)) spec.repeats = static_cast<int32_t>(rng_.IntInclusive(2, 3));
     if (const Sweep* from = state().FindSweep(Pick()); from != nullptr && from->best_trial && Chance(0.7)) {

@@ -42,6 +42,27 @@ INSTANTIATE_TEST_SUITE_P(
             .type = "asha", .max_t = 20, .stop_last_trials = false, .compat_ray = true}));
 
 INSTANTIATE_TEST_SUITE_P(
+    HyperBand, SchedulerSuite,
+    testing::Values(
+        SchedulerOptions{.type = "hyperband"},
+        SchedulerOptions{.type = "hyperband", .goal = Goal::kMax, .max_t = 9},
+        SchedulerOptions{.type = "bohb", .max_t = 30, .reduction_factor = 2},
+        SchedulerOptions{.type = "hyperband", .max_t = 40, .grace_period = 3, .reduction_factor = 1.5},
+        SchedulerOptions{.type = "hyperband", .max_t = 9, .reduction_factor = 1.1},
+        SchedulerOptions{.type = "hyperband", .max_t = 2},
+        SchedulerOptions{.type = "hyperband", .max_t = 20, .stop_last_trials = false}));
+
+INSTANTIATE_TEST_SUITE_P(
+    HyperBandAsRay, SchedulerSuite,
+    testing::Values(
+        SchedulerOptions{.type = "hyperband", .compat_ray = true},
+        SchedulerOptions{.type = "hyperband", .goal = Goal::kMax, .max_t = 10, .compat_ray = true},
+        SchedulerOptions{.type = "hyperband", .max_t = 16, .reduction_factor = 2, .compat_ray = true},
+        SchedulerOptions{.type = "hyperband", .max_t = 50, .reduction_factor = 2.5, .compat_ray = true},
+        SchedulerOptions{
+            .type = "hyperband", .max_t = 20, .stop_last_trials = false, .compat_ray = true}));
+
+INSTANTIATE_TEST_SUITE_P(
     Median, SchedulerSuite,
     testing::Values(
         SchedulerOptions{.type = "median"},

@@ -26,7 +26,7 @@ namespace tunesmith {
 // For the names of tests: without it they would show bytes and addresses.
 inline void PrintTo(const SchedulerOptions& o, std::ostream* out) {
   *out << o.type << (o.goal == Goal::kMin ? " min" : " max") << " max_t " << o.max_t << " grace "
-       << o.grace_period << " factor " << o.reduction_factor << " brackets " << o.brackets
+       << o.grace_period << " factor " << ReductionFactorOf(o) << " brackets " << o.brackets
        << " samples " << o.min_samples_required
        << (o.stop_last_trials ? "" : " without stop_last_trials")
        << (o.promotion ? " promotion" : "") << (o.compat_ray ? " as ray" : "");
@@ -102,11 +102,21 @@ class RandomSweep {
         paused_[report.trial] = report.step;
         live_.erase(it);
       }
-      while (const auto next = scheduler_->NextResumption(rng_.Below(4) == 0)) {
-        EXPECT_EQ(paused_.count(next->trial), 1U) << "only paused trials go on";
+      const Outlook outlooks[] = {Outlook::kOpen, Outlook::kOpen, Outlook::kComplete, Outlook::kIdle};
+      while (const auto next = scheduler_->NextPaused(outlooks[rng_.Below(4)])) {
+        EXPECT_EQ(paused_.count(next->trial), 1U) << "only paused trials go on or end";
+        EXPECT_NE(next->verdict.action, Action::kPause);
         scheduler_->Apply(next->trial, next->verdict);
         journal.push_back({Entry::kVerdict, next->trial, 0, next->verdict});
-        live_.insert(paused_.extract(next->trial));
+        if (next->verdict.action == Action::kContinue) {
+          live_.insert(paused_.extract(next->trial));
+          continue;
+        }
+        const TrialReport last{.trial = next->trial, .step = paused_[next->trial], .value = next->verdict.value};
+        EXPECT_FALSE(scheduler_->DecideFinal(last).recorded) << "it has been judged";
+        scheduler_->RemoveTrial(next->trial);
+        journal.push_back({Entry::kRemove, next->trial, 0, {}});
+        paused_.erase(next->trial);
       }
       if (verdict.action == Action::kPause && rng_.Below(8) == 0 && paused_.count(report.trial) > 0) {
         scheduler_->RemoveTrial(report.trial);  // a user has stopped it
@@ -262,7 +272,7 @@ TEST_P(SchedulerSuite, EveryVerdictIsConsistent) {
     const Verdict& v = entry.verdict;
     if (entry.kind != RandomSweep::Entry::kVerdict) continue;
     if (v.rank > 0) {
-      EXPECT_TRUE(v.recorded || v.reason == Reason::kPromoted);
+      EXPECT_TRUE(v.recorded || v.reason == Reason::kPromoted || v.action == Action::kStop);
       EXPECT_LE(v.rank, v.peers);
       EXPECT_GT(v.milestone, 0);
     } else if (v.recorded) {
@@ -277,7 +287,8 @@ TEST_P(SchedulerSuite, EveryVerdictIsConsistent) {
     }
     if (v.action == Action::kStop) {
       EXPECT_TRUE(v.reason == Reason::kBelowCutoff || v.reason == Reason::kNotANumber ||
-                  v.reason == Reason::kReachedMax || v.reason == Reason::kBelowMedian);
+                  v.reason == Reason::kReachedMax || v.reason == Reason::kBelowMedian ||
+                  v.reason == Reason::kHalved);
     }
     EXPECT_FALSE(std::isnan(v.cutoff));
     EXPECT_FALSE(Explain(v, "loss", GetParam().goal).empty());
@@ -293,6 +304,7 @@ TEST_P(SchedulerSuite, MilestonesAreTheStepsAtWhichATrialIsJudged) {
       const Verdict verdict = scheduler->Decide({.trial = 0, .step = step, .value = 0.5});
       scheduler->Apply(0, verdict);
       if (verdict.rank > 0) judged.push_back(step);
+      while (const auto next = scheduler->NextPaused(Outlook::kIdle)) scheduler->Apply(next->trial, next->verdict);
     }
     EXPECT_EQ(scheduler->Milestones(bracket), judged) << "bracket " << bracket;
   }
@@ -304,6 +316,49 @@ TEST_P(SchedulerSuite, ATrialIsRecordedOnceAtEachRung) {
   for (const auto& entry : RandomSweep(scheduler.get(), 11).Play(3'000)) {
     if (!entry.verdict.recorded || entry.verdict.rank == 0) continue;
     EXPECT_TRUE(seen.insert({entry.trial, entry.verdict.milestone}).second);
+  }
+}
+
+// A trial that is let on or stopped is out of its rung: asking again ends.
+TEST_P(SchedulerSuite, NobodyWaitsForEver) {
+  for (uint64_t seed = 0; seed < 40; ++seed) {
+    const auto scheduler = Make();
+    Rng rng(seed);
+    std::map<uint32_t, int64_t> running, paused;  // with the last step
+    const auto trials = static_cast<uint32_t>(rng.IntInclusive(1, 60));
+    for (uint32_t t = 0; t < trials; ++t) {
+      scheduler->AddTrial(t, scheduler->BracketFor(t));
+      running[t] = 0;
+    }
+    for (int events = 0;; ++events) {
+      ASSERT_LT(events, 100'000) << "seed " << seed;
+      while (const auto next = scheduler->NextPaused(running.empty() ? Outlook::kIdle : Outlook::kComplete)) {
+        ASSERT_EQ(paused.count(next->trial), 1U);
+        scheduler->Apply(next->trial, next->verdict);
+        if (next->verdict.action == Action::kContinue) {
+          running.insert(paused.extract(next->trial));
+        } else {
+          scheduler->RemoveTrial(next->trial);
+          paused.erase(next->trial);
+        }
+      }
+      if (running.empty()) break;
+      auto it = running.begin();
+      std::advance(it, static_cast<std::ptrdiff_t>(rng.Below(running.size())));
+      const uint32_t trial = it->first;
+      it->second += rng.IntInclusive(1, 3);
+      const Verdict verdict = scheduler->Decide({.trial = trial, .step = it->second, .value = rng.Uniform()});
+      scheduler->Apply(trial, verdict);
+      if (verdict.action == Action::kPause) {
+        paused.insert(running.extract(it));
+      } else if (verdict.action == Action::kStop || it->second > 200 || rng.Below(40) == 0) {
+        scheduler->RemoveTrial(trial);  // stopped, at its own end, or failed
+        running.erase(it);
+      }
+    }
+    if (GetParam().type != "hyperband" && GetParam().type != "bohb") continue;
+    EXPECT_TRUE(paused.empty()) << "seed " << seed;
+    for (const RungStatus& rung : scheduler->Rungs()) EXPECT_EQ(rung.waiting, 0U);
   }
 }
 

@@ -108,6 +108,16 @@ class LocalRun(harness.TestCase):
 
 
 class Simulate(harness.TestCase):
+    def test_hyperband_of_a_sweep_file_knows_how_many_trials_there_will_be(self):
+        sweep = self.write_sweep(trials=3, scheduler={"type": "hyperband", "max_t": 9})
+        reports = "".join(json.dumps({"trial": t, "step": 1, "loss": v}) + "\n"
+                          for t, v in (("a", 0.5), ("b", 0.4), ("c", 0.6)))
+        result = self.cli("simulate", "--scheduler", sweep, input=reports, server=False)
+        answers = [json.loads(line) for line in result.stdout.splitlines()]
+        self.assertEqual([a["action"] for a in answers], ["pause"] * 3)
+        self.assertEqual((answers[2]["resumed"], answers[2]["stopped"]), (["b"], ["a", "c"]))
+        self.assertEqual(result.stderr, "3 reports of 3 trials: 2 stopped, 1 not ended\n")
+
     RAY = "type: asha\nmetric: loss\nmode: min\nmax_t: 10\nreduction_factor: 2\ncompat: ray\n"
     # Trial, step, loss, and what Ray Tune decides.
     REPORTS = [("a", 1, 2.0, "continue"), ("b", 1, 1.8, "continue"), ("c", 1, 1.9, "continue"), ("d", 1, 2.3, "stop"),
@@ -307,6 +317,66 @@ for epoch in range(done + 1, 10):
         shown = self.cli("show", "toy").stdout
         self.assertIn("asha, promotion", shown)
         self.assertIn("WENT ON", shown)
+
+    def test_hyperband_pauses_halves_and_goes_on_through_kills_of_the_controller(self):
+        server = self.start_server(data="kept")
+        for name in ("w1", "w2"):
+            self.start_worker(name)
+        script = self.write("resumable.py", self.RESUMABLE)
+        # 9 trials with rungs at 1 and 3, 5 with one at 3, 3 that nobody stops, and one of the next band, alone in it.
+        self.cli("submit", self.write_sweep(
+            trials=18, command=["/usr/bin/python3", script, "${x}"], parameters={"x": {"uniform": [0, 1]}},
+            scheduler={"type": "hyperband", "max_t": 9}))
+        s = self.stubs()
+        for state in (s.types.Trial.PAUSED, s.types.Trial.STOPPED):
+            wait_for("a trial in state %d" % state, lambda: any(t.state == state for t in self.trials("toy")))
+            server.kill()
+            server = self.start_server(data="kept", listen=self.address)
+        sweep = self.wait_sweep("toy")
+        self.assertEqual(sweep.state, s.types.Sweep.SUCCEEDED, sweep.state_reason)
+        trials = {t["trial"]: t for t in json.loads(self.cli("trials", "toy", "-o", "json").stdout)}
+        rows = self.cli("export", "toy", "--measurements", "-o", "jsonl").stdout.splitlines()
+        losses = {}
+        for row in map(json.loads, rows):
+            losses.setdefault(row["trial"], {})[row["step"]] = row["metrics"]["loss"]
+            self.assertEqual(len(losses[row["trial"]]), row["step"], "a step was trained twice or left out")
+        # A program may report once more before it is told to pause; the rung counts its first report there.
+        for members, rungs in ((range(9), ((1, 3), (3, 1))), (range(9, 14), ((3, 1),)), (range(14, 18), ())):
+            for rung, left in rungs:
+                good = sorted(members, key=lambda t: (losses[t][rung], t))[:left]
+                for t in set(members) - set(good):
+                    self.assertEqual(trials[t]["state"], "stopped")
+                    self.assertIn("is not among those that go on at rung %d" % rung, trials[t]["reason"])
+                members = good
+            for t in members:
+                self.assertEqual((trials[t]["state"], max(losses[t])), ("completed", 9))
+        why = self.cli("why", "toy", str(next(t for t in trials if trials[t]["state"] == "stopped"))).stdout
+        self.assertIn("is not among those that go on at rung", why)
+        self.assertIn("WENT ON", self.cli("show", "toy").stdout)
+
+    def test_rules_end_trials_and_the_target_ends_the_sweep(self):
+        self.start_server()
+        self.start_worker()
+        script = self.write("resumable.py", self.RESUMABLE)
+        self.cli("submit", self.write_sweep(
+            trials=200, command=["/usr/bin/python3", script, "${x}"], parameters={"x": {"uniform": [0, 1]}},
+            stop={"max_steps": 2, "target": 0.501}))
+        s = self.stubs()
+        sweep = self.wait_sweep("toy")
+        self.assertEqual(sweep.state, s.types.Sweep.SUCCEEDED)
+        self.assertRegex(sweep.state_reason, r"^trial \d+ has reached the target: loss 0\.50\d* is as good as "
+                                             r"the target 0\.501 or better \(stop\.target\)$")
+        trials = json.loads(self.cli("trials", "toy", "-o", "json").stdout)
+        self.assertLess(len(trials), 200)
+        reasons = {}
+        for t in trials:
+            reasons.setdefault((t["state"], t["reason"]), []).append(t)
+        for t in reasons[("completed", "step 2 was reached (stop.max_steps)")]:
+            self.assertIn(t["last_step"], (2, 3), "it may report once more before it is told")
+        at_target = [t for t in trials if "as good as the target" in t["reason"] and t["state"] == "completed"]
+        self.assertEqual(len(at_target), 1)
+        why = self.cli("why", "toy", str(trials[0]["trial"])).stdout
+        self.assertRegex(why, "stop.max_steps|stop.target")
 
     def test_watch_shows_every_trial_and_ends_with_the_sweep(self):
         self.start_server()

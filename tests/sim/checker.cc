@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "server/core/rules.h"
 #include "tests/conformance/event_text.h"
 
 namespace tunesmith::sim {
@@ -21,7 +22,7 @@ std::optional<TrialId> TouchedTrial(const Event& event) {
   if (const auto* e = std::get_if<AttemptRunning>(&event)) return e->attempt.trial;
   if (const auto* e = std::get_if<Measured>(&event)) return e->attempt.trial;
   if (const auto* e = std::get_if<TrialStopping>(&event)) return e->trial;
-  if (const auto* e = std::get_if<TrialResumed>(&event)) return e->trial;
+  if (const auto* e = std::get_if<PausedJudged>(&event)) return e->trial;
   if (const auto* e = std::get_if<AttemptEnded>(&event)) return e->attempt.trial;
   if (const auto* e = std::get_if<TrialEnded>(&event)) return e->trial;
   return std::nullopt;
@@ -74,7 +75,8 @@ void Checker::Check(const Measured& event) {
   for (const SlotValue& metric : event.metrics) {
     if (sweep.schedule_slot && metric.slot == *sweep.schedule_slot) report.value = metric.value;
   }
-  const Verdict expected = sweep.scheduler->Decide(report);
+  Verdict expected = JudgeByRules(sweep, trial, event.step, event.metrics);
+  if (expected.action == Action::kContinue) expected = sweep.scheduler->Decide(report);
   const bool same = expected.action == event.verdict.action && expected.reason == event.verdict.reason &&
                     expected.rank == event.verdict.rank && expected.peers == event.verdict.peers &&
                     Same(expected.cutoff, event.verdict.cutoff);

@@ -36,6 +36,42 @@ void DrawOutcomes(const SimOptions& options, int number, SweepSpec* spec) {
   if (spec->parameters[0].name != "lr" && spec->parameters[0].options.size() < 4) spec->constraints = {"width < 3"};
 }
 
+// Turns some sweeps with asha into ones with brackets whose trials wait for each other.
+void DrawHyperBand(const SimOptions& options, int number, SweepSpec* spec) {
+  constexpr uint64_t kStreamHyperBand = 0x68797062;
+  Rng rng = Rng::ForLabels({options.seed, kStreamHyperBand, static_cast<uint64_t>(number)});
+  if (spec->scheduler.type != "asha" || spec->ask_tell || rng.Below(2) == 0) return;
+  spec->scheduler.type = "hyperband";
+  spec->scheduler.promotion = false;
+  spec->budget.trials = rng.IntInclusive(1, 24);
+  switch (rng.Below(4)) {
+    case 0: spec->scheduler.compat_ray = true; break;
+    case 1:
+      if (spec->search.type == "tpe" && spec->repeats == 1) spec->scheduler.type = "bohb";
+      break;
+    case 2:
+      spec->scheduler.grace_period = 2;
+      spec->scheduler.stop_last_trials = rng.Below(2) == 0;
+      break;
+    default: break;
+  }
+}
+
+void DrawStop(const SimOptions& options, int number, SweepSpec* spec) {
+  constexpr uint64_t kStreamStop = 0x73746f70;
+  Rng rng = Rng::ForLabels({options.seed, kStreamStop, static_cast<uint64_t>(number)});
+  if (rng.Below(4) == 0) spec->stop.max_steps = rng.IntInclusive(1, 6);
+  if (rng.Below(4) == 0) {
+    spec->stop.plateau = PlateauSpec{.metric = rng.Below(2) == 0 ? "" : "accuracy",
+                                     .std = rng.Uniform(0.001, 0.1),
+                                     .num_results = static_cast<int32_t>(rng.IntInclusive(2, 4)),
+                                     .grace_period = static_cast<int32_t>(rng.IntInclusive(0, 5))};
+  }
+  if (rng.Below(6) == 0 && spec->search.objectives.empty()) spec->stop.target = rng.Uniform(0, 0.3);
+  const bool gpus = spec->resources.gpus > 0 && !spec->ask_tell;
+  if (rng.Below(4) == 0 && gpus) spec->budget.gpu_hours = rng.Uniform(0.001, 0.1);
+}
+
 }  // namespace
 
 SweepSpec DrawSweep(const SimOptions& options, int number) {
@@ -90,6 +126,8 @@ SweepSpec DrawSweep(const SimOptions& options, int number) {
   Rng promotion = Rng::ForLabels({options.seed, kStreamPromotion, static_cast<uint64_t>(number)});
   spec.scheduler.promotion = spec.scheduler.type == "asha" && !spec.ask_tell && promotion.Below(2) == 0;
   if (coin(0.2)) spec.repeats = static_cast<int32_t>(rng.IntInclusive(2, 3));
+  DrawHyperBand(options, number, &spec);
+  DrawStop(options, number, &spec);
   return spec;
 }
 

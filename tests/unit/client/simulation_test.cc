@@ -315,6 +315,23 @@ TEST(Simulation, PausedTrialsGoOnWhenTheyAreAmongTheBestAndAreNotJudgedBefore) {
   EXPECT_EQ(session.simulation().Summary(), "4 reports of 2 trials: 2 paused");
 }
 
+TEST(Simulation, ABracketIsJudgedWhenItIsFullAndEndsTrialsThatWait) {
+  Session session("{type: hyperband, metric: v, mode: min, max_t: 3}");  // 3 trials at rung 1
+  EXPECT_EQ(session.Report("a", 1, "0.5").text,
+            "0.5 waits at rung 1 for the other trials of its bracket (rank 1 of 1, v min)");
+  session.Report("b", 1, "0.4");
+  const SimulatedAnswer last = session.Report("c", 1, "0.6");
+  EXPECT_EQ(last.verdict.action, Action::kStop);
+  EXPECT_EQ(last.text,
+            "0.6 is not among those that go on at rung 1, the last of which has 0.4 (rank 3 of 3, v min); goes on: b; "
+            "ends: a");
+  EXPECT_NE(AnswerJson(last).find(R"("resumed":["b"],"stopped":["a"])"), std::string::npos) << AnswerJson(last);
+  EXPECT_EQ(session.Report("a", 2, "0.1").text, "the trial was stopped at step 1");
+  EXPECT_EQ(session.Report("b", 3, "0.1").verdict.reason, Reason::kReachedMax);
+  EXPECT_EQ(session.simulation().Summary(),
+            "4 reports of 3 trials: 2 stopped, 1 completed; 1 line of trials that had ended");
+}
+
 TEST(Simulation, UnderTheMedianRuleThereAreNoRungs) {
   Session session("{type: median, metric: v, mode: min, min_samples_required: 1}");
   session.Report("a", 1, "0.5");

@@ -29,7 +29,7 @@ Verdict Report(Scheduler* scheduler, uint32_t trial, int64_t step, double value)
 
 // The trial that goes on next, with its verdict applied; -1 if none does.
 int64_t Resume(Scheduler* scheduler, bool idle = false) {
-  const auto next = scheduler->NextResumption(idle);
+  const auto next = scheduler->NextPaused(idle ? Outlook::kIdle : Outlook::kComplete);
   if (!next) return -1;
   EXPECT_EQ(next->verdict.reason, Reason::kPromoted);
   scheduler->Apply(next->trial, next->verdict);

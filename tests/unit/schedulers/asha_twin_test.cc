@@ -56,7 +56,7 @@ class Twin {
     if (sorted.empty()) return false;
     std::sort(sorted.begin(), sorted.end());
     const double position =
-        static_cast<double>(sorted.size() - 1) * ((1 - 1 / o_.reduction_factor) * 100 / 100);
+        static_cast<double>(sorted.size() - 1) * ((1 - 1 / *o_.reduction_factor) * 100 / 100);
     const auto i = static_cast<size_t>(std::floor(position));
     const double lower = sorted[i];
     const double upper = sorted[std::min(i + 1, sorted.size() - 1)];

@@ -87,6 +87,8 @@ TEST(FlagsTest, FlagsMakeASweep) {
   flags.search = "tpe:startup_trials=5,seed=7";
   flags.scheduler = "asha:max_t=27,reduction_factor=3,metric=acc,mode=max";
   flags.resources = "gpus=1,gpus_optional=true";
+  flags.stop = "max_steps=9,plateau=0.001,target=-1e-3";
+  flags.budget = "wall=8h,gpu_hours=1.5";
   flags.max_parallel = "4";
   flags.repeats = "3";
   flags.env = {"A=b=c"};
@@ -108,6 +110,11 @@ TEST(FlagsTest, FlagsMakeASweep) {
   EXPECT_EQ(spec->resources.gpus, 1);
   EXPECT_EQ(spec->budget.trials, 50);
   EXPECT_EQ(spec->budget.max_parallel, 4);
+  EXPECT_EQ(spec->budget.gpu_hours, 1.5);
+  EXPECT_EQ(spec->budget.wall_ms, 8 * 3'600'000);
+  EXPECT_EQ(spec->stop.max_steps, 9);
+  EXPECT_EQ(spec->stop.target, -1e-3);
+  EXPECT_EQ(spec->stop.plateau, (PlateauSpec{"", 0.001, 4, 4}));
   EXPECT_EQ(spec->repeats, 3);
   EXPECT_EQ(spec->program.env[0].second, "b=c");
   EXPECT_EQ(spec->collect.size(), 2U);

@@ -59,6 +59,16 @@ class RandomSpec {
     if (Coin()) {
       spec.checkpoints = {Coin(), Coin(), Coin(), Coin() ? 0 : 1 + static_cast<int64_t>(rng_.Below(1'000'000'000'000))};
     }
+    if (Coin()) spec.budget.gpu_hours = 1 + std::fabs(std::fmod(Number(), 100.0));
+    if (Coin()) spec.stop.max_steps = 1 + static_cast<int64_t>(rng_.Below(1000));
+    if (Coin()) spec.stop.target = Number();
+    if (Coin()) {
+      PlateauSpec& plateau = spec.stop.plateau.emplace();
+      if (Coin()) plateau.metric = "loss 2";
+      plateau.std = 1e-6 + std::fabs(std::fmod(Number(), 1.0));
+      plateau.num_results = 2 + static_cast<int32_t>(rng_.Below(9));
+      plateau.grace_period = static_cast<int32_t>(rng_.Below(9));
+    }
     spec.stop_grace_ms = static_cast<int64_t>(rng_.Below(86'400'000));
     if (Coin()) spec.collect.push_back({CollectRule::Kind::kJson, ""});
     if (Coin())
@@ -225,7 +235,7 @@ class RandomSpec {
   }
 
   void Scheduler(SchedulerSpec* s) {
-    s->type = OneOf({"fifo", "asha", "median"});
+    s->type = OneOf({"fifo", "asha", "median", "hyperband"});
     if (Coin()) s->max_t = 1 + static_cast<int64_t>(rng_.Below(1000));
     if (s->type == "fifo") return;
     if (s->type == "median") s->min_samples_required = 1 + static_cast<int32_t>(rng_.Below(5));
@@ -236,7 +246,7 @@ class RandomSpec {
     s->promotion = rng_.Below(4) == 0;
     s->compat_ray = !s->promotion && Coin();
     if (s->max_t > 3) s->grace_period = s->compat_ray ? 1.5 : 2;
-    s->reduction_factor = 2 + std::fabs(std::fmod(Number(), 3.0));
+    if (Coin()) s->reduction_factor = 2 + std::fabs(std::fmod(Number(), 3.0));
     s->stop_last_trials = s->promotion || Coin();
   }
 

@@ -97,14 +97,14 @@ parameters: {lr: {loguniform: [1e-5, 1e-1]}}
 constraints: [lr < 0.09, "1e-4 < `lr` or lr < 2e-5"]
 search: {type: tpe, seed: 18446744073709551615, startup_trials: 12}
 scheduler: {type: asha, metric: acc, mode: max, max_t: 9, grace_period: 1, reduction_factor: 2, brackets: 1, min_samples_required: 5, compat: ray, stop_last_trials: false}
-budget: {trials: 10, wall: 1h30m, failures: 20}
+budget: {trials: 10, wall: 1h30m, failures: 20, gpu_hours: 2.5}
 max_parallel: 4
 resources: {gpus: 0.5, gpus_optional: true, cpus: 2}
 report: {parameters: [lr], metrics: [loss, acc]}
 metric: {name: loss, goal: minimize}
 collect: [{regex: 'epoch (?P<step>\d+).*loss=(?P<loss>\S+)'}, json, auto]
 retry: {failed: 1, lost: 7}
-stop: {grace: 60s}
+stop: {grace: 60s, max_steps: 8, plateau: {metric: acc, std: 0.1, num_results: 3, grace_period: 2}, target: 0.5}
 points: [{lr: 1e-3}]
 )");
   EXPECT_EQ(spec.program.args, ArgStyle::kSingleDash);
@@ -121,12 +121,15 @@ points: [{lr: 1e-3}]
   EXPECT_TRUE(spec.scheduler.compat_ray);
   EXPECT_EQ(spec.scheduler.min_samples_required, 5);
   EXPECT_FALSE(spec.scheduler.stop_last_trials);
-  EXPECT_EQ(spec.budget, (BudgetSpec{10, 5'400'000, 20, 4}));
+  EXPECT_EQ(spec.budget, (BudgetSpec{10, 5'400'000, 20, 4, 2.5}));
   EXPECT_EQ(spec.resources, (ResourceSpec{0.5, true, 2}));
   EXPECT_EQ(spec.collect.size(), 3U);
   EXPECT_EQ(spec.collect[0].kind, CollectRule::Kind::kRegex);
   EXPECT_EQ(spec.retry, (RetrySpec{1, 7}));
   EXPECT_EQ(spec.stop_grace_ms, 60'000);
+  EXPECT_EQ(spec.stop.max_steps, 8);
+  EXPECT_EQ(spec.stop.plateau, (PlateauSpec{"acc", 0.1, 3, 2}));
+  EXPECT_EQ(spec.stop.target, 0.5);
   EXPECT_EQ(spec.points[0][0].second, Value(1e-3));
 }
 
