@@ -211,12 +211,17 @@ Verdict Controller::Measure(const AttemptRef& ref, uint64_t sequence, int64_t st
   for (const SlotValue& metric : event.metrics) {
     if (sweep.schedule_slot && metric.slot == *sweep.schedule_slot) report.value = metric.value;
   }
-  // A trial that is being stopped already is recorded, not judged again.
-  if (trial.state == TrialState::kRunning) event.verdict = sweep.scheduler->Decide(report);
+  // A trial that is being stopped already is recorded, not judged again. Nor is a step that an earlier attempt had
+  // reported: a trial that runs again is decided as if nothing had interrupted it.
+  if (trial.state == TrialState::kRunning && event.step > trial.steps_before) {
+    event.verdict = sweep.scheduler->Decide(report);
+  }
   const Verdict verdict = event.verdict;
   const size_t rungs = trial.rung_values.size();
   Emit(std::move(event));
   for (size_t i = rungs; i < trial.rung_values.size(); ++i) TellRung(sweep, id.number, i);
+  // What pauses there and is now among the best goes on by this report, not by whatever happens next.
+  if (verdict.recorded && sweep.spec->scheduler.promotion) dispatch_ = true;
   return verdict;
 }
 

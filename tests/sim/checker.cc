@@ -68,7 +68,8 @@ void Checker::Check(const Measured& event) {
   for (const SlotValue& metric : event.metrics) {
     if (sweep.schedule_slot && metric.slot == *sweep.schedule_slot) report.value = metric.value;
   }
-  const Verdict expected = sweep.scheduler->Decide(report);
+  // Steps of earlier attempts are not judged again.
+  const Verdict expected = event.step > trial.steps_before ? sweep.scheduler->Decide(report) : Verdict{};
   const bool same = expected.action == event.verdict.action && expected.reason == event.verdict.reason &&
                     expected.rank == event.verdict.rank && expected.peers == event.verdict.peers &&
                     Same(expected.cutoff, event.verdict.cutoff);
