@@ -331,6 +331,7 @@ struct State::Applier {
     attempt.devices = e.devices;
     attempt.start = e.time;
     trial.attempts.push_back(std::move(attempt));
+    trial.steps_before = std::max(trial.steps_before, trial.last_step);
     trial.promoted = false;
     if (trial.started.ms == 0) trial.started = e.time;
     SetState(&sweep, e.attempt.trial.number, TrialState::kRunning);
@@ -373,12 +374,12 @@ struct State::Applier {
     trial.last_step = e.step;
     trial.last_metrics = e.metrics;
     Watch(&sweep, number, e.metrics);
-    KeepLatest(sweep, e.metrics, &trial);
+    if (e.step > trial.steps_before) KeepLatest(sweep, e.metrics, &trial);
     for (const SlotValue& metric : e.metrics) {
       if (!sweep.search_slot || metric.slot != *sweep.search_slot) continue;
       trial.has_value = true;
       trial.last_value = metric.value;
-      AddCurvePoint(&trial, metric.value);
+      if (e.step > trial.steps_before) AddCurvePoint(&trial, metric.value);
       if (!std::isnan(metric.value) &&
           (!trial.has_best || Better(sweep.spec->search.goal, metric.value, trial.best_value))) {
         trial.has_best = true;
@@ -655,6 +656,7 @@ void AddTrial(const Trial& trial, Digest* digest) {
   digest->Add(static_cast<uint64_t>(trial.bracket));
   digest->Add(static_cast<uint64_t>(trial.measurements));
   digest->Add(static_cast<uint64_t>(trial.last_step));
+  digest->Add(static_cast<uint64_t>(trial.steps_before));
   digest->Add(trial.last_value);
   digest->Add(trial.has_best ? trial.best_value : 0.0);
   digest->Add(static_cast<uint64_t>(trial.best_step));

@@ -228,13 +228,15 @@ Verdict Controller::Measure(const AttemptRef& ref, uint64_t sequence, int64_t st
   for (const SlotValue& metric : event.metrics) {
     if (sweep.schedule_slot && metric.slot == *sweep.schedule_slot) report.value = metric.value;
   }
-  // A trial that is being stopped already is recorded, not judged again.
-  if (trial.state == TrialState::kRunning) {
+  // A trial that is being stopped already is recorded, not judged again. Nor is a step that an earlier attempt had
+  // reported: a trial that runs again is decided as if nothing had interrupted it.
+  if (trial.state == TrialState::kRunning && event.step > trial.steps_before) {
     event.verdict = JudgeByRules(sweep, trial, event.step, event.metrics);
     if (event.verdict.action == Action::kContinue) event.verdict = sweep.scheduler->Decide(report);
   }
   const Verdict verdict = event.verdict;
-  if (verdict.rank > 0) dispatch_ = true;  // it may decide on those that wait at the rung
+  // What waits at the rung and is now among the best goes on by this report, not by whatever happens next.
+  if (verdict.rank > 0) dispatch_ = true;
   const size_t rungs = trial.rung_values.size();
   Emit(std::move(event));
   for (size_t i = rungs; i < trial.rung_values.size(); ++i) TellRung(sweep, id.number, i);

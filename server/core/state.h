@@ -64,6 +64,7 @@ struct Trial {
   uint32_t curve_reports = 0;        // reports that held the searcher's metric
   uint32_t curve_stride = 1;         // every so many of them give a point of the curve
   int64_t last_step = 0;
+  int64_t steps_before = 0;          // as far as attempts before the last one had come
   int64_t best_step = 0;
   double last_value = 0;             // searcher's metric, last reported
   double best_value = 0;

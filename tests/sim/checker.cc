@@ -75,8 +75,12 @@ void Checker::Check(const Measured& event) {
   for (const SlotValue& metric : event.metrics) {
     if (sweep.schedule_slot && metric.slot == *sweep.schedule_slot) report.value = metric.value;
   }
-  Verdict expected = JudgeByRules(sweep, trial, event.step, event.metrics);
-  if (expected.action == Action::kContinue) expected = sweep.scheduler->Decide(report);
+  // Steps of earlier attempts are not judged again.
+  Verdict expected;
+  if (event.step > trial.steps_before) {
+    expected = JudgeByRules(sweep, trial, event.step, event.metrics);
+    if (expected.action == Action::kContinue) expected = sweep.scheduler->Decide(report);
+  }
   const bool same = expected.action == event.verdict.action && expected.reason == event.verdict.reason &&
                     expected.rank == event.verdict.rank && expected.peers == event.verdict.peers &&
                     Same(expected.cutoff, event.verdict.cutoff);

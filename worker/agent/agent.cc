@@ -112,6 +112,11 @@ void Agent::OnVerdict(const AttemptKey& key, uint64_t sequence, bool stop,
     const auto* measured = std::get_if<Measured>(&record->kind);
     if (measured == nullptr || !measured->channel_step.has_value()) return;
     if (!attempt->verdicts_delivered.insert(sequence).second) return;
+    // From here on it leaves because it was asked to, also if it is gone before the Stop comes.
+    if (stop && attempt->cause == StopCause::kNone) {
+      attempt->cause = StopCause::kController;
+      attempt->cause_reason = reason;
+    }
     outputs_.push_back(TellTrial{key, *measured->channel_step, stop, reason});
     return;
   }

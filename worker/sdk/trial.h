@@ -138,7 +138,9 @@ inline std::string ReadString(const std::string& line, size_t* at) {
       AppendUtf8(std::strtoul(line.substr(*at + 1, 4).c_str(), nullptr, 16), &out);
       *at += 4;
     } else {
-      out += escape == 'n' ? '\n' : escape == 't' ? '\t' : escape;
+      static constexpr char kNames[] = "ntrbf", kMeanings[] = "\n\t\r\b\f";
+      const char* name = std::strchr(kNames, escape);
+      out += escape != 0 && name != nullptr ? kMeanings[name - kNames] : escape;
     }
   }
   if (*at < line.size()) ++*at;

@@ -111,6 +111,14 @@ TEST_F(SdkTest, AStopMayComeUnaskedAndInPieces) {
   EXPECT_EQ(trial.StopReason(), "stopped by a person");
 }
 
+TEST_F(SdkTest, EveryEscapeOfAReasonIsRead) {
+  Trial& trial = Start();
+  Say(R"({"type":"verdict","step":1,"action":"stop","reason":"a\r\n\t\b\f\"\\\/\u001b"})"
+      "\n");
+  EXPECT_TRUE(trial.ShouldStop());
+  EXPECT_EQ(trial.StopReason(), "a\r\n\t\b\f\"\\/\x1b");
+}
+
 TEST_F(SdkTest, AStopIsFinal) {
   Trial& trial = Start();
   Say("{\"type\":\"verdict\",\"step\":1,\"action\":\"stop\",\"reason\":\"weak\"}\n"

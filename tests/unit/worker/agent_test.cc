@@ -353,6 +353,21 @@ TEST_F(AgentTest, ChannelReportsAreAnsweredByVerdictOrAcknowledgement) {
   EXPECT_FALSE(told[1].stop);
 }
 
+// Else the controller would take a trial that it has paused for one that has come to its own end.
+TEST_F(AgentTest, ATrialThatLeavesByItsVerdictBeforeTheStopComesWasAskedTo) {
+  Welcome();
+  Run(Key(1));
+  agent_.OnReport(Key(1), LossReport(0.5, 1, true), now_);
+  agent_.OnVerdict(Key(1), 2, true, "paused at rung 1");
+  agent_.OnDisconnected(now_);  // the controller is killed
+  agent_.OnTreeGone(Key(1), {.exit_code = 0}, now_);
+  Welcome({{Key(1), AttemptAnswer::Kind::kKill, 2, "paused"}});
+  const auto ended = EndSent();
+  ASSERT_TRUE(ended.has_value());
+  EXPECT_TRUE(ended->stop_requested);
+  EXPECT_EQ(ended->reason, "paused at rung 1");
+}
+
 TEST_F(AgentTest, StepsCountFromThePreviousOneAndFromOne) {
   Welcome();
   Run(Key(1));

@@ -99,6 +99,19 @@ TEST_F(PromotionTest, ATrialThatIsLetOnWhileItLeavesGoesOnWhenItIsGone) {
   EXPECT_EQ(TrialOf(id, 0).attempts.size(), 2u);
 }
 
+// Else a controller that is killed and recovers at this instant lets it on earlier than one that is not.
+TEST_F(PromotionTest, ATrialIsLetOnByTheReportThatMakesItOneOfTheBest) {
+  const SessionId worker = Connect("w");
+  const SweepId id = Create(PromotionSpecOf(4));
+  ReportAndPause(worker, id, 0, 1, 0.5);
+  Report(worker, RefOf(id, 1), 1, 0.9);
+  EXPECT_EQ(TrialOf(id, 1).state, TrialState::kStopping) << "its program still runs";
+  EXPECT_EQ(TrialOf(id, 0).state, TrialState::kPending) << "it waits for a place, no longer for others";
+  const size_t facts = journal_.size();
+  Restart();
+  EXPECT_EQ(journal_.size(), facts);
+}
+
 TEST_F(PromotionTest, ARestartForgetsNoPausedTrial) {
   SessionId worker = Connect("w");
   const SweepId id = Create(PromotionSpecOf(4));

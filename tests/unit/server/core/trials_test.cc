@@ -14,6 +14,14 @@ class TrialsTest : public CoreTest {
     worker_ = Connect("w", places);
     id_ = Create(spec);
   }
+  // On the measurement that was recorded last.
+  Verdict LastVerdict() const {
+    for (auto event = journal_.rbegin(); event != journal_.rend(); ++event) {
+      if (const auto* measured = std::get_if<Measured>(&*event)) return measured->verdict;
+    }
+    ADD_FAILURE() << "nothing was measured";
+    return {};
+  }
   SessionId worker_;
   SweepId id_;
 };
@@ -138,6 +146,37 @@ TEST_F(TrialsTest, AFailedAttemptIsTriedAgainAsOftenAsAllowedWithAskToResume) {
   Ended(worker_, RefOf(id_, 0), ExitCode(1));
   EXPECT_EQ(TrialOf(id_, 0).state, TrialState::kFailed);
   EXPECT_EQ(TrialOf(id_, 0).attempts.size(), 2u);
+}
+
+// docs/trial-contract.md: a program that resumes reports the step that it resumes from once more, which does no harm.
+TEST_F(TrialsTest, AStepThatAnEarlierAttemptReportedCountsOnceForOthers) {
+  Run(MedianSpecOf("digits", 3), 3);
+  for (int64_t step = 1; step <= 3; ++step) Report(worker_, RefOf(id_, 0), step, step == 3 ? 1.0 : 0.25);
+  Ended(worker_, RefOf(id_, 0), LostExit());
+  Report(worker_, RefOf(id_, 0), 3, 1.0);
+  EXPECT_EQ(LastVerdict(), Verdict{});
+  EXPECT_EQ(TrialOf(id_, 0).measurements, 4u);
+  EXPECT_EQ(TrialOf(id_, 0).curve, (std::vector<double>{0.25, 0.25, 1.0}));
+  for (int64_t step = 1; step <= 3; ++step) Report(worker_, RefOf(id_, 1), step, 0.3);
+  Report(worker_, RefOf(id_, 2), 3, 0.45);
+  EXPECT_EQ(LastVerdict().cutoff, 0.4) << "between 0.3 and 0.5; with 1.0 counted twice it would be 0.4625";
+  EXPECT_EQ(LastVerdict().action, Action::kStop);
+}
+
+TEST_F(TrialsTest, AStepThatAnEarlierAttemptReportedIsNotJudgedByWhatOthersReportedMeanwhile) {
+  Run(MedianSpecOf("digits", 3), 3);
+  for (int64_t step = 1; step <= 2; ++step) Report(worker_, RefOf(id_, 0), step, 0.9);
+  for (uint32_t trial = 1; trial < 3; ++trial) {
+    for (int64_t step = 1; step <= 3; ++step) Report(worker_, RefOf(id_, trial), step, 0.1);
+  }
+  Ended(worker_, RefOf(id_, 0), LostExit());
+  Restart();
+  worker_ = Connect("w", 3, 0, "boot-1", {RefOf(id_, 0), RefOf(id_, 1), RefOf(id_, 2)});
+  // It had no checkpoint and begins anew.
+  for (int64_t step = 1; step <= 2; ++step) Report(worker_, RefOf(id_, 0), step, 0.9);
+  EXPECT_EQ(TrialOf(id_, 0).state, TrialState::kRunning);
+  Report(worker_, RefOf(id_, 0), 3, 0.9);
+  EXPECT_EQ(TrialOf(id_, 0).state, TrialState::kStopping) << "this one is new";
 }
 
 TEST_F(TrialsTest, AMedianIsToldToTheTrialThatItStopsAndToNoOther) {
