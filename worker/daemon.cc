@@ -277,7 +277,7 @@ void Daemon::Wire::Handle(Daemon* d, const v1::ControllerMessage& message, Time 
   switch (message.kind_case()) {
     case v1::ControllerMessage::kWelcome: {
       const v1::Welcome& welcome = message.welcome();
-      d->welcomed_ = true;
+      d->welcomed_ = d->welcomed_ever_ = true;
       d->last_trouble_.clear();
       if (welcome.heartbeat_ms() > 0) d->heartbeat_ = Milliseconds(welcome.heartbeat_ms());
       d->heartbeat_at_ = now + d->heartbeat_;
@@ -396,6 +396,7 @@ v1::WorkerMessage Daemon::Wire::MakeHello(const Daemon* d) {
     (*hello->mutable_labels())[ValidUtf8(key)] = ValidUtf8(value);
   for (const AttemptKey& key : d->agent_.HelloAttempts()) *hello->add_attempts() = ToProto(key);
   hello->set_draining(d->agent_.draining());
+  hello->set_reconnects(d->welcomed_ever_);
   return message;
 }
 

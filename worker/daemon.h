@@ -66,6 +66,7 @@ class Daemon {
 
   uint64_t session_ = 0;
   bool welcomed_ = false;
+  bool welcomed_ever_ = false;  // since this daemon started
   bool link_busy_ = false;  // written and not yet out: what comes meanwhile goes out together
   Duration heartbeat_ = Milliseconds(kHeartbeatMs);
   Time heartbeat_at_{0};

@@ -148,6 +148,9 @@ class Controller {
   Time Clamp(Time reported, const AttemptRef& ref) const;
   void ReleasePlace(const Attempt& attempt, const AttemptId& id);
   void OccupyPlace(LiveWorker* worker, const Attempt& attempt);
+  // Whether nothing was ever heard of the trial's live attempt, which the worker's daemon does not list, and it can run
+  // there.
+  bool NeverArrived(const LiveWorker& worker, const Trial& trial) const;
 
   // --- placement (placement.cc)
   void Dispatch();
@@ -171,6 +174,8 @@ class Controller {
   double GpusFor(const Sweep& sweep) const;  // after gpus_optional
   bool Accepts(WorkerId id, const LiveWorker& worker) const;
   void Lease(const Sweep& sweep, uint32_t trial, WorkerId worker, LiveWorker* live, const std::vector<size_t>& devices);
+  // Sends the live attempt to the worker that has its lease. Repeating it does nothing there.
+  void Assign(const Sweep& sweep, uint32_t trial, LiveWorker* worker);
   void MaybeQuarantine(WorkerId id, LiveWorker* worker, const Sweep& sweep, const AttemptExit& exit);
 
   // --- checkpoints (checkpoints.cc)

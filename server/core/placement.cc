@@ -180,6 +180,13 @@ void Controller::Lease(const Sweep& sweep, uint32_t number, WorkerId id, LiveWor
   const Attempt& attempt = trial.attempts.back();
   OccupyPlace(worker, attempt);
   worker->attempts[ref.attempt] = 0;
+  Assign(sweep, number, worker);
+}
+
+void Controller::Assign(const Sweep& sweep, uint32_t number, LiveWorker* worker) {
+  const Trial& trial = sweep.trials[number];
+  const Attempt& attempt = trial.attempts.back();
+  const AttemptRef ref{{{sweep.number, number}, static_cast<uint32_t>(trial.attempts.size())}, attempt.epoch};
   SendAssign assign;
   assign.session = worker->session;
   assign.ref = ref;

@@ -76,6 +76,7 @@ struct WorkerHello {
   std::map<std::string, std::string> labels;
   std::vector<AttemptRef> attempts;  // still running, or ended and not acknowledged
   bool draining = false;
+  bool reconnects = false;           // it was welcomed before, since it started
 };
 
 // How an attempt's processes ended, as the daemon saw it.

@@ -33,6 +33,8 @@ void Controller::Handle(const WorkerConnected& command) {
     Effect_(CloseSession{worker.session, MakeStatus(StatusCode::kAborted, "replaced by a newer stream")});
     sessions_.erase(worker.session);
   }
+  // A daemon that started anew may have lost what it had run of an attempt, which then is not run a second time.
+  const bool same_daemon = worker.info.boot_id.empty() ? hello.reconnects : worker.info.boot_id == hello.boot_id;
   worker.session = SessionId();
   worker.info = hello;
   worker.connected = worker.last_seen = now_;
@@ -43,11 +45,17 @@ void Controller::Handle(const WorkerConnected& command) {
   // What it no longer runs is lost BEFORE its places are counted and the rest is answered: the loss may end the sweep.
   const std::set<AttemptRef> running(hello.attempts.begin(), hello.attempts.end());
   const auto before = worker.attempts;
+  std::vector<AttemptRef> undelivered;
   for (const auto& [attempt, sequence] : before) {
     const Trial* trial = state_.FindTrial(attempt.trial);
     if (trial == nullptr || trial->LiveAttempt() == nullptr) continue;
     const AttemptRef ref{attempt, trial->LiveAttempt()->epoch};
-    if (running.count(ref) == 0) LoseAttempt(ref, "worker " + hello.name + " no longer runs it");
+    if (running.count(ref) != 0) continue;
+    if (same_daemon && sequence == 0 && NeverArrived(worker, *trial)) {
+      undelivered.push_back(ref);
+      continue;
+    }
+    LoseAttempt(ref, "worker " + hello.name + " no longer runs it");
   }
 
   worker.session = command.session;
@@ -76,9 +84,37 @@ void Controller::Handle(const WorkerConnected& command) {
     OccupyPlace(&worker, trial->attempts.back());
     welcome.attempts.push_back(std::move(answer));
   }
+  // A loss above may have ended these.
+  std::erase_if(undelivered, [this](const AttemptRef& ref) { return !IsCurrent(ref); });
+  for (const AttemptRef& ref : undelivered) {
+    adopted[ref.attempt] = 0;
+    OccupyPlace(&worker, state_.FindTrial(ref.attempt.trial)->attempts.back());
+  }
   worker.attempts = std::move(adopted);
   Effect_(std::move(welcome));
+  const bool room = worker.cpus_used <= worker.info.cpus;
+  for (const AttemptRef& ref : undelivered) {
+    if (!IsCurrent(ref)) continue;
+    if (room && NeverArrived(worker, *state_.FindTrial(ref.attempt.trial))) {
+      Assign(*state_.FindSweep(ref.attempt.trial.sweep), ref.attempt.trial.number, &worker);
+    } else {
+      LoseAttempt(ref, "worker " + hello.name + " never got it");
+    }
+  }
   dispatch_ = true;
+}
+
+// It was leased, and then the controller was killed or the stream broke before the daemon got it.
+bool Controller::NeverArrived(const LiveWorker& worker, const Trial& trial) const {
+  const Attempt& attempt = trial.attempts.back();
+  if (worker.draining || trial.state != TrialState::kRunning || attempt.state != AttemptState::kStarting ||
+      attempt.sequence != 0) {
+    return false;
+  }
+  return std::all_of(attempt.devices.begin(), attempt.devices.end(), [&](const std::string& uuid) {
+    return std::any_of(worker.info.devices.begin(), worker.info.devices.end(),
+                       [&](const DeviceInfo& device) { return device.uuid == uuid; });
+  });
 }
 
 void Controller::Handle(const WorkerDisconnected& command) {

@@ -12,6 +12,7 @@
 #include <mutex>
 #include <set>
 #include <thread>
+#include <type_traits>
 
 #include "common/check.h"
 #include "common/log.h"
@@ -38,9 +39,13 @@ constexpr std::array<Table, std::variant_size_v<Event>> kTables = {{
     {"worker_registered", 2}, {"worker_drained", 4},
 }};
 
-template <typename E>
+template <typename E, size_t index = 0>
 constexpr size_t TableOf() {
-  return Event(E{}).index();
+  if constexpr (std::is_same_v<std::variant_alternative_t<index, Event>, E>) {
+    return index;
+  } else {
+    return TableOf<E, index + 1>();
+  }
 }
 
 constexpr size_t kSweepCreatedTable = 0;

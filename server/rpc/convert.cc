@@ -543,6 +543,7 @@ StatusOr<WorkerHello> HelloFromProto(const v1::Hello& hello) {
   out.version = hello.version();
   out.cpus = hello.cpus();
   out.draining = hello.draining();
+  out.reconnects = hello.reconnects();
   std::set<std::string> uuids;
   for (int i = 0; i < hello.devices_size(); ++i) {
     const v1::Device& device = hello.devices(i);

@@ -37,8 +37,8 @@ def generated():
     return _generated
 
 
-def wait_for(what, condition, timeout=TIMEOUT):
-    """Polls until `condition()` is true and returns its value."""
+def wait_for(what, condition, timeout=TIMEOUT, interval=0.05):
+    """Polls every `interval` seconds until `condition()` is true and returns its value."""
     end = time.monotonic() + timeout
     while True:
         value = condition()
@@ -46,7 +46,7 @@ def wait_for(what, condition, timeout=TIMEOUT):
             return value
         if time.monotonic() > end:
             raise AssertionError("gave up waiting for " + what)
-        time.sleep(0.05)
+        time.sleep(interval)
 
 
 def processes_with(text):
@@ -156,7 +156,7 @@ class TestCase(unittest.TestCase):
                 with open(port_file) as f:
                     return f.read().strip()
 
-        self.address = wait_for("the server", address)
+        self.address = wait_for("the server", address, interval=0.01)
         return server
 
     def start_worker(self, name="w1", cpus=2, extra=()):
@@ -210,8 +210,11 @@ class TestCase(unittest.TestCase):
         import grpc
         from tunesmith.v1 import sweep_pb2, tuning_service_pb2, tuning_service_pb2_grpc
 
-        # A pool of its own: else a connection to a server that was killed since may be used again.
-        channel = grpc.insecure_channel(self.address, [("grpc.use_local_subchannel_pool", 1)])
+        # A pool of its own: else a connection to a server that was killed since may be used again. One that starts
+        # again is looked for at once, not after gRPC's second or more.
+        channel = grpc.insecure_channel(self.address, [
+            ("grpc.use_local_subchannel_pool", 1), ("grpc.initial_reconnect_backoff_ms", 100),
+            ("grpc.min_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 200)])
         self.addCleanup(channel.close)
 
         class Stubs:

@@ -62,6 +62,7 @@ void Daemon::Later(const AttemptRef& ref, Duration delay, std::function<void(Pro
 void Daemon::Start() {
   if (alive()) return;
   ++boots_;
+  welcomed_ = false;
   world_->Log([&] { return machine_.name + " starts"; });
   model_ = options_->real_agent ? MakeAgentWorker() : MakeModelWorker();
   tick_at_ = kTimeNever;
@@ -102,6 +103,7 @@ void Daemon::OnConnected(SessionId session) {
   }
   hello.attempts = model_->HelloAttempts();
   hello.draining = model_->draining();
+  hello.reconnects = welcomed_;
   network_->SendUp(session, std::move(hello));
   Heartbeat(session);
 }
@@ -116,6 +118,7 @@ void Daemon::Heartbeat(SessionId session) {
 
 void Daemon::OnReceived(SessionId session, const ToWorker& message) {
   if (!alive() || session_ != session) return;
+  welcomed_ = welcomed_ || std::holds_alternative<SendWelcome>(message);
   model_->OnMessage(message, world_->now());
   Pump();
 }

@@ -82,6 +82,7 @@ class Daemon : public StreamClient {
   int client_ = 0;
   std::unique_ptr<WorkerModel> model_;  // nullptr: the daemon is down
   uint64_t boots_ = 0;
+  bool welcomed_ = false;  // since the last of them
   SessionId session_;
   bool flushing_ = false;
   Time tick_at_ = kTimeNever;

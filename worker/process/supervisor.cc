@@ -620,9 +620,10 @@ bool Supervisor::DevicesAreFree(const Trial& trial, Time now) const {
   if (now - trial.tree_gone_at >= options_.device_release) return true;
   for (const auto& [device, before] : trial.device_used_before) {
     // On a shared device others come and go: its memory says nothing about this trial.
-    const bool shared = std::any_of(trials_.begin(), trials_.end(), [&](const auto& other) {
-      return other.second.get() != &trial && other.second->device_used_before.count(device) != 0;
-    });
+    const bool shared =
+        std::any_of(trials_.begin(), trials_.end(), [&, &uuid = device](const auto& other) {
+          return other.second.get() != &trial && other.second->device_used_before.count(uuid) != 0;
+        });
     if (shared) continue;
     const auto used = options_.gpus->UsedBytes(device);
     if (used.has_value() && *used > before + kDeviceSlackBytes) return false;

@@ -44,7 +44,7 @@ class RandomSpec {
     }
     if (spec.search.objectives.empty() && Coin())
       spec.search.warm_start = {OneOf({"digits", "digits-2", "1", "größe"}), "old"};
-    Scheduler(&spec.scheduler);
+    Scheduler(spec.ask_tell, &spec.scheduler);
     spec.budget.trials = 1 + static_cast<int64_t>(rng_.Below(1000));
     if (Coin())
       spec.budget.wall_ms = static_cast<int64_t>(rng_.Below(Coin() ? 1'000'000'000 : 100)) * 60'000;
@@ -59,9 +59,10 @@ class RandomSpec {
     if (Coin()) {
       spec.checkpoints = {Coin(), Coin(), Coin(), Coin() ? 0 : 1 + static_cast<int64_t>(rng_.Below(1'000'000'000'000))};
     }
-    if (Coin()) spec.budget.gpu_hours = 1 + std::fabs(std::fmod(Number(), 100.0));
+    const bool may_limit = spec.resources.gpus > 0 && !spec.ask_tell;
+    if (may_limit && Coin()) spec.budget.gpu_hours = 1 + std::fabs(std::fmod(Number(), 100.0));
     if (Coin()) spec.stop.max_steps = 1 + static_cast<int64_t>(rng_.Below(1000));
-    if (Coin()) spec.stop.target = Number();
+    if (spec.search.objectives.empty() && Coin()) spec.stop.target = Number();
     if (Coin()) {
       PlateauSpec& plateau = spec.stop.plateau.emplace();
       if (Coin()) plateau.metric = "loss 2";
@@ -234,8 +235,9 @@ class RandomSpec {
     if (Coin()) spec->program.env = {{"A", ""}, {"B", "${seed} # 1"}, {"C", "no"}};
   }
 
-  void Scheduler(SchedulerSpec* s) {
+  void Scheduler(bool ask_tell, SchedulerSpec* s) {
     s->type = OneOf({"fifo", "asha", "median", "hyperband"});
+    if (ask_tell && s->type == "hyperband") s->type = "asha";
     if (Coin()) s->max_t = 1 + static_cast<int64_t>(rng_.Below(1000));
     if (s->type == "fifo") return;
     if (s->type == "median") s->min_samples_required = 1 + static_cast<int32_t>(rng_.Below(5));
@@ -243,9 +245,9 @@ class RandomSpec {
       s->metric = "loss 2";
       s->goal = Coin() ? Goal::kMax : Goal::kMin;
     }
-    s->promotion = rng_.Below(4) == 0;
+    s->promotion = s->type == "asha" && !ask_tell && Coin();
     s->compat_ray = !s->promotion && Coin();
-    if (s->max_t > 3) s->grace_period = s->compat_ray ? 1.5 : 2;
+    if (s->max_t > 3 && !(s->type == "hyperband" && s->compat_ray)) s->grace_period = s->compat_ray ? 1.5 : 2;
     if (Coin()) s->reduction_factor = 2 + std::fabs(std::fmod(Number(), 3.0));
     s->stop_last_trials = s->promotion || Coin();
   }

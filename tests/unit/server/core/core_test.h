@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -155,6 +156,7 @@ class CoreTest : public ::testing::Test {
     connected.session = SessionId(next_session_++);
     connected.hello.name = name;
     connected.hello.boot_id = boot_id;
+    connected.hello.reconnects = !boots_.insert({name, boot_id}).second;
     connected.hello.cpus = cpus;
     for (int i = 0; i < gpus; ++i) {
       connected.hello.devices.push_back({name + "-gpu" + std::to_string(i), "card", i, int64_t{8} << 30});
@@ -293,6 +295,7 @@ class CoreTest : public ::testing::Test {
   std::vector<RequestSuggestion> held_suggestions_;
   std::map<uint64_t, Reply> answers_;
   std::map<AttemptRef, uint64_t> sequences_;
+  std::set<std::pair<std::string, std::string>> boots_;  // of daemons, by name
   uint64_t next_token_ = 1;
   uint64_t next_session_ = 1;
 };

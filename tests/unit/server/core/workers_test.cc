@@ -128,6 +128,69 @@ TEST_F(WorkersTest, WhatARestartedDaemonNoLongerRunsIsLostAndRunsAgain) {
   EXPECT_EQ(trial.failures, 0) << "machine trouble is not the trial's fault";
 }
 
+// The controller may be killed after a lease is durable and before its Assign is sent.
+TEST_F(WorkersTest, AnAssignmentThatNeverArrivedIsSentAgainAndCostsNoRetry) {
+  Connect("w", 2);
+  const SweepId id = Create(SpecOf("digits", 2));
+  const AttemptRef started = RefOf(id, 0);
+  TakeEffects<SendAssign>();
+  Restart();
+  const SessionId worker = Connect("w", 2, 0, "boot-1", {started});
+  const auto assigned = TakeEffects<SendAssign>();
+  ASSERT_EQ(assigned.size(), 1u);
+  EXPECT_EQ(assigned[0].ref, RefOf(id, 1));
+  EXPECT_EQ(assigned[0].session, worker);
+  EXPECT_TRUE(SamePoint(assigned[0].point, TrialOf(id, 1).point));
+  EXPECT_EQ(TrialOf(id, 1).attempts.size(), 1u);
+  EXPECT_EQ(TrialOf(id, 1).losses, 0);
+  Finish(worker, started, 0.5);
+  Finish(worker, RefOf(id, 1), 0.5);
+  EXPECT_EQ(SweepOf(id).state, SweepState::kSucceeded);
+}
+
+// Else two runs would share one name: the one before may have started, and its machine lost what it had written down.
+TEST_F(WorkersTest, ADaemonThatStartedAnewIsNotSentTheSameAttemptAgain) {
+  Connect("w");
+  const SweepId id = Create(SpecOf("digits", 1));
+  Restart();
+  Connect("w", 1, 0, "boot-2");
+  ASSERT_EQ(TrialOf(id, 0).attempts.size(), 2u);
+  EXPECT_EQ(TrialOf(id, 0).attempts[0].state, AttemptState::kLost);
+}
+
+TEST_F(WorkersTest, AStreamThatBreaksUnderAnAssignmentIsNoLoss) {
+  const SessionId first = Connect("w");
+  const SweepId id = Create(SpecOf("digits", 1));
+  Post(WorkerDisconnected{first});
+  TakeEffects<SendAssign>();
+  Connect("w");
+  EXPECT_EQ(TakeEffects<SendAssign>().size(), 1u);
+  EXPECT_EQ(TrialOf(id, 0).attempts.size(), 1u);
+}
+
+TEST_F(WorkersTest, WhatNeverArrivedIsLostWhereItCannotRunAnyMore) {
+  Connect("w", 2, 1);
+  SweepSpec spec = SpecOf("digits", 1);
+  spec.resources.gpus = 1;
+  spec.resources.gpus_optional = true;
+  const SweepId id = Create(spec);
+  ASSERT_EQ(TrialOf(id, 0).attempts[0].devices.size(), 1u);
+  Restart();
+  Connect("w", 2, 0);  // without its GPU
+  ASSERT_EQ(TrialOf(id, 0).attempts.size(), 2u);
+  EXPECT_EQ(TrialOf(id, 0).attempts[0].state, AttemptState::kLost);
+  EXPECT_TRUE(TrialOf(id, 0).attempts[1].devices.empty());
+}
+
+TEST_F(WorkersTest, WhatWasHeardOfAndIsNotListedIsLost) {
+  const SessionId first = Connect("w");
+  const SweepId id = Create(SpecOf("digits", 1));
+  Started(first, RefOf(id, 0));
+  Restart();
+  Connect("w");
+  EXPECT_EQ(TrialOf(id, 0).attempts[0].state, AttemptState::kLost);
+}
+
 TEST_F(WorkersTest, AnAttemptIsLostWhenItsLeaseRunsOutAndNotBefore) {
   const SessionId worker = Connect("w");
   const SweepId id = Create(SpecOf("digits", 1));

@@ -127,6 +127,7 @@ TEST(ConvertTest, AHelloIsCheckedFieldByField) {
   hello.set_name("w");
   hello.set_boot_id("b");
   hello.set_cpus(2);
+  hello.set_reconnects(true);
   v1::Device* device = hello.add_devices();
   device->set_uuid("GPU-1");
   device->set_memory_bytes(80);
@@ -139,6 +140,7 @@ TEST(ConvertTest, AHelloIsCheckedFieldByField) {
   const auto good = HelloFromProto(hello);
   ASSERT_TRUE(good.ok()) << good.status();
   EXPECT_EQ(good->devices[0].memory_bytes, 80);
+  EXPECT_TRUE(good->reconnects);
   ASSERT_EQ(good->attempts.size(), 1U) << "named twice, answered once";
   EXPECT_EQ(good->attempts[0].epoch, LeaseEpoch(9));
   *hello.add_devices() = *device;
