@@ -12,7 +12,6 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
-#include <limits>
 #include <optional>
 #include <set>
 #include <string>
@@ -50,11 +49,11 @@ Space EveryKindOfValue() {
   auto space = Space::Create(
       {rate,
        Options("mixed", Distribution::kChoice,
-               {true, int64_t{1}, 2.5, std::string("a\"b"), JsonValue{"[0.9,0.99]"}, JsonValue{"null"}, JsonValue{"{}"},
-                std::numeric_limits<double>::infinity()}),
+               {true, int64_t{1}, 2.5, std::string("a\"b"), JsonValue{"[0.9,0.99]"}, JsonValue{"null"},
+                JsonValue{"{}"}}),
        Options("n/m", Distribution::kConstant, {int64_t{9'007'199'254'740'993}})},
       &problems);
-  Check(space.has_value(), "the space is valid");
+  Check(space.has_value(), problems.empty() ? "the space is valid" : problems.front().message);
   return std::move(*space);
 }
 

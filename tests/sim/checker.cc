@@ -127,7 +127,7 @@ void Checker::OnRecovered(const std::vector<Event>& events, const Controller& co
 
 void Checker::OnBatch(const Controller& controller, bool any_events) {
   // Looking at everything costs as much as there is: with thousands of trials only now and then.
-  constexpr size_t kTrialsLookedAt = 500;
+  constexpr size_t kTrialsLookedAt = 100;
   size_t trials = 0;
   for (const auto& [id, sweep] : controller.state().sweeps()) trials += sweep->trials.size();
   if (++batches_ % (1 + trials / kTrialsLookedAt) != 0) return;
