@@ -412,7 +412,7 @@ struct State::Applier {
     const double value = metric == e.metrics.end() ? std::nan("") : metric->value;
     auto& named = trial->checkpoints->named;
     named.push_back({e.attempt.number, e.step, value});
-    if (named.size() > kNamedCheckpointsMax) named.pop_front();
+    if (named.size() > kNamedCheckpointsMax) named.erase(named.begin());
     for (StoredCheckpoint& stored : trial->checkpoints->stored) {
       if (stored.attempt == e.attempt.number && stored.step == e.step) stored.value = value;
     }
@@ -558,8 +558,13 @@ struct State::Applier {
     trial.rung_values.shrink_to_fit();
     trial.attempts.shrink_to_fit();
     trial.last_metrics.shrink_to_fit();
-    if (trial.checkpoints != nullptr) trial.checkpoints->named = {};
-    if (trial.StoredCheckpoints().empty()) trial.checkpoints.reset();
+    if (trial.checkpoints != nullptr) {
+      // Copies of the last ones may still come.
+      auto& named = trial.checkpoints->named;
+      constexpr size_t kOnTheirWay = 2;
+      if (named.size() > kOnTheirWay) named.erase(named.begin(), named.end() - kOnTheirWay);
+      named.shrink_to_fit();
+    }
     const uint32_t first = FirstOf(sweep, e.trial.number);
     if (RepeatsOf(sweep) == 1) {
       if (e.state == TrialState::kFailed && sweep.best_trial == first) RecomputeBest(&sweep);

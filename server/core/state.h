@@ -45,7 +45,7 @@ struct TrialCheckpoints {
     int64_t step = 0;
     double value = 0;
   };
-  std::deque<Named> named;
+  std::vector<Named> named;
 };
 constexpr size_t kNamedCheckpointsMax = 16;
 

@@ -113,9 +113,13 @@ class Checkpoints(harness.TestCase):
         self.start_server()
         worker = self.start_worker("w1")
         self.submit(checkpoints={"store": False})
+
+        def noted(path):
+            with open(path) as f:
+                return " step-5\n" in f.read()
+
         ledger = harness.wait_for("the ledger", lambda: [
-            path for path in glob.glob(self.folder + "/state-w1/trials/*/0/checkpoints.saved")
-            if " step-5\n" in open(path).read()])[0]
+            path for path in glob.glob(self.folder + "/state-w1/trials/*/0/checkpoints.saved") if noted(path)])[0]
         worker.kill()
         with open(os.path.join(os.path.dirname(ledger), "checkpoints/step-5/state"), "w") as f:
             f.write("5 and torn")

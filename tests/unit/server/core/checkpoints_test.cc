@@ -96,6 +96,7 @@ TEST_F(CheckpointsTest, TheLastOneOfACompletedTrialMayComeAfterItsEnd) {
   EXPECT_EQ(TrialOf(id, 0).state, TrialState::kCompleted);
   EXPECT_TRUE(Arrive(ref, 1).status.ok());
   EXPECT_EQ(Steps(id, 0), (std::vector<int64_t>{1}));
+  EXPECT_EQ(TrialOf(id, 0).StoredCheckpoints()[0].value, 0.5) << "or it would never be the best one";
 }
 
 TEST_F(CheckpointsTest, AnEarlyStopDropsThemUnlessTheSweepKeepsThem) {
