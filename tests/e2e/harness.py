@@ -214,7 +214,7 @@ class TestCase(unittest.TestCase):
         # again is looked for at once, not after gRPC's second or more.
         channel = grpc.insecure_channel(self.address, [
             ("grpc.use_local_subchannel_pool", 1), ("grpc.initial_reconnect_backoff_ms", 100),
-            ("grpc.min_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 200)])
+            ("grpc.max_reconnect_backoff_ms", 200)])
         self.addCleanup(channel.close)
 
         class Stubs:
@@ -246,7 +246,8 @@ class TestCase(unittest.TestCase):
         s = self.stubs()
         trials, token = [], ""
         while True:
-            page = s.trials.ListTrials(s.pb.ListTrialsRequest(sweep=name, page_token=token), timeout=TIMEOUT)
+            page = s.trials.ListTrials(s.pb.ListTrialsRequest(sweep=name, page_token=token), timeout=TIMEOUT,
+                                       wait_for_ready=True)
             trials += page.trials
             token = page.next_page_token
             if not token:
@@ -254,7 +255,7 @@ class TestCase(unittest.TestCase):
 
     def trial(self, name, number):
         s = self.stubs()
-        return s.trials.GetTrial(s.pb.GetTrialRequest(sweep=name, trial=number), timeout=TIMEOUT)
+        return s.trials.GetTrial(s.pb.GetTrialRequest(sweep=name, trial=number), timeout=TIMEOUT, wait_for_ready=True)
 
     def measurements(self, name, trial=None):
         s = self.stubs()
@@ -263,7 +264,7 @@ class TestCase(unittest.TestCase):
             request = s.pb.ListMeasurementsRequest(sweep=name, page_token=token)
             if trial is not None:
                 request.trial = trial
-            page = s.trials.ListMeasurements(request, timeout=TIMEOUT)
+            page = s.trials.ListMeasurements(request, timeout=TIMEOUT, wait_for_ready=True)
             result += page.measurements
             token = page.next_page_token
             if not token:
