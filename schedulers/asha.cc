@@ -214,19 +214,8 @@ void CheckOptions(const SchedulerOptions& o, Problems* problems) {
   }
 }
 
-// One ascending list of milestones per bracket; empty and problems if there are too many or too few
-// rungs.
+// One ascending list of milestones per bracket; empty and a problem if there are too few rungs.
 std::vector<std::vector<double>> PlaceRungs(const SchedulerOptions& o, Problems* problems) {
-  const double count =
-      std::log(static_cast<double>(o.max_t) / o.grace_period) / std::log(*o.reduction_factor);
-  if (!(count < kRungsPerBracketMax)) {
-    problems->push_back({"scheduler.reduction_factor",
-                         OptionText(*o.reduction_factor) + " gives more than " +
-                             std::to_string(kRungsPerBracketMax) + " rungs up to max_t " +
-                             std::to_string(o.max_t),
-                         "use 2 to 4"});
-    return {};
-  }
   std::vector<std::vector<double>> milestones;
   if (o.compat_ray) {
     for (int s = 0; s < o.brackets; ++s) {
@@ -259,6 +248,7 @@ std::unique_ptr<Scheduler> MakeAsha(const SchedulerOptions& options, Problems* p
   filled.reduction_factor = ReductionFactorOf(options);
   const size_t before = problems->size();
   CheckOptions(filled, problems);
+  if (problems->size() == before) CheckRungCount(filled, problems);
   if (problems->size() > before) return nullptr;
   const auto milestones = PlaceRungs(filled, problems);
   if (problems->size() > before) return nullptr;

@@ -53,9 +53,7 @@ class AshaPromotion final : public Scheduler {
   };
 
   double Oriented(double x) const { return tunesmith::Oriented(options_.goal, x); }
-  double Score(double value) const {
-    return std::isnan(value) ? -std::numeric_limits<double>::infinity() : Oriented(value);
-  }
+  double Score(double value) const { return ScoreOf(options_.goal, value); }
   // How many of n recorded trials go on.
   uint32_t Quota(size_t n) const {
     // 9 / 3 must be 3, whatever the rounding.

@@ -128,7 +128,7 @@ class HyperBand final : public Scheduler {
     return shapes_[static_cast<size_t>(std::max(bracket, 0)) % shapes_.size()];
   }
   double Oriented(double x) const { return tunesmith::Oriented(options_.goal, x); }
-  double Score(double value) const { return std::isnan(value) ? kWorst : Oriented(value); }
+  double Score(double value) const { return ScoreOf(options_.goal, value); }
   Verdict JudgeAtRung(const Place& place, const TrialReport& report) const;
   // The trial is under way to its next rung no more.
   void Arrive(const Place& place, Bracket* bracket);
@@ -393,15 +393,8 @@ std::unique_ptr<Scheduler> MakeHyperBand(const SchedulerOptions& options, Proble
   const size_t before = problems->size();
   CheckOptions(filled, problems);
   if (problems->size() > before) return nullptr;
-  const double count =
-      std::log(static_cast<double>(filled.max_t) / filled.grace_period) / std::log(*filled.reduction_factor);
-  if (!(count < kRungsPerBracketMax)) {
-    problems->push_back({"scheduler.reduction_factor",
-                         OptionText(*filled.reduction_factor) + " gives more than " +
-                             std::to_string(kRungsPerBracketMax) + " rungs up to max_t " + std::to_string(filled.max_t),
-                         "use 2 to 4"});
-    return nullptr;
-  }
+  CheckRungCount(filled, problems);
+  if (problems->size() > before) return nullptr;
   if (filled.compat_ray) return MakeRayHyperBand(filled);
   return std::make_unique<HyperBand>(filled);
 }

@@ -70,9 +70,7 @@ class RayHyperBand final : public Scheduler {
   uint64_t Halved(uint64_t n) const { return static_cast<uint64_t>(std::ceil(static_cast<double>(n) / factor_)); }
 
   double Oriented(double x) const { return tunesmith::Oriented(options_.goal, x); }
-  double Score(double value) const {
-    return std::isnan(value) ? -std::numeric_limits<double>::infinity() : Oriented(value);
-  }
+  double Score(double value) const { return ScoreOf(options_.goal, value); }
   // Of the live trials that have got to the stage, without `except`.
   std::vector<Key> Arrived(const RayBracket& bracket, size_t stage, std::optional<uint32_t> except = {}) const;
   bool Endless(const RayBracket& bracket) const {

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "common/limits.h"
 #include "common/text.h"
 
 namespace tunesmith {
@@ -44,6 +45,16 @@ void CheckReductionFactor(const SchedulerOptions& options, Problems* problems) {
   if (factor > 1 && !std::isinf(factor)) return;
   problems->push_back({"scheduler.reduction_factor", OptionText(factor) + " is not greater than 1",
                        "use 2 to 4: the best 1/factor of the trials go on at each rung"});
+}
+
+void CheckRungCount(const SchedulerOptions& options, Problems* problems) {
+  const double factor = options.reduction_factor.value_or(0);
+  const double count = std::log(static_cast<double>(options.max_t) / options.grace_period) / std::log(factor);
+  if (count < kRungsPerBracketMax) return;
+  problems->push_back({"scheduler.reduction_factor",
+                       OptionText(factor) + " gives more than " + std::to_string(kRungsPerBracketMax) +
+                           " rungs up to max_t " + std::to_string(options.max_t),
+                       "use 2 to 4"});
 }
 
 }  // namespace tunesmith

@@ -18,5 +18,7 @@ void CheckGracePeriod(const SchedulerOptions& options, bool may_be_zero, Problem
 // Appends what is wrong with max_t and reduction_factor of a scheduler with rungs, both filled in.
 void CheckMaxT(const SchedulerOptions& options, Problems* problems);
 void CheckReductionFactor(const SchedulerOptions& options, Problems* problems);
+// The same of how many rungs there would be; the options have passed the checks above.
+void CheckRungCount(const SchedulerOptions& options, Problems* problems);
 
 }  // namespace tunesmith

@@ -1,11 +1,13 @@
 // What the halving schedulers share: where the rungs are, and who was recorded at one.
 #pragma once
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <ext/pb_ds/assoc_container.hpp>
 #include <ext/pb_ds/tree_policy.hpp>
 #include <functional>
+#include <limits>
 #include <unordered_set>
 #include <utility>
 #include <vector>
@@ -16,6 +18,10 @@ namespace tunesmith {
 
 // Back and forth between a metric and its score, of which the larger is better; 0 stays 0, never -0.
 inline double Oriented(Goal goal, double x) { return goal == Goal::kMax ? x : 0.0 - x; }
+// The score where NaN is the worst there is.
+inline double ScoreOf(Goal goal, double value) {
+  return std::isnan(value) ? -std::numeric_limits<double>::infinity() : Oriented(goal, value);
+}
 
 // Milestones grace * factor^k below max_t, ascending, each rounded up to a whole step and none
 // twice. Exact for whole factors. There is none at max_t: a trial that gets there has completed.

@@ -527,6 +527,7 @@ struct State::Applier {
     }
     attempt.devices.shrink_to_fit();
     if (e.state == AttemptState::kLost) {
+      attempt.fenced = e.sequence == 0;
       ++sweep.attempts_lost;
       if (trial.losses < UINT8_MAX) ++trial.losses;
     }

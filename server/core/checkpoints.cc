@@ -30,7 +30,7 @@ Status Controller::TakesCheckpoint(const AttemptRef& ref) const {
   if (!rules.store) return FailedPrecondition("the sweep keeps no copies of checkpoints (checkpoints.store: false)");
   if (ref.attempt.number == 0 || ref.attempt.number > trial->attempts.size()) return NotFound("no such attempt");
   const Attempt& attempt = trial->attempts[ref.attempt.number - 1];
-  if (attempt.epoch != ref.epoch || attempt.state == AttemptState::kLost) {
+  if (attempt.epoch != ref.epoch || attempt.fenced) {
     return FailedPrecondition("the attempt's lease is no longer valid");
   }
   const bool useful = !IsTerminal(trial->state) || trial->state == TrialState::kCompleted ||

@@ -29,6 +29,7 @@ struct Attempt {
   int32_t cpus = 0;
   float gpus = 0;                    // asked of each device, or the number of whole devices
   int64_t lease_ms = 0;              // ask/tell only
+  bool fenced = false;               // lost by the controller's own decision: its worker may not know
   uint64_t sequence = 0;             // last one recorded
   Time start;
   Time end;

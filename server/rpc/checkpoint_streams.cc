@@ -17,11 +17,7 @@ constexpr size_t kChunkBytesMax = 1 << 20;
 grpc::ServerReadReactor<v1::PutCheckpointRequest>* PutCheckpointStream::Open(Edge* edge) {
   auto stream = std::make_shared<PutCheckpointStream>(edge);
   PutCheckpointStream* reactor = stream.get();
-  const Status added = edge->streams()->Add(stream);
-  const Refusal refusal = edge->Admit();
-  if (!added.ok()) {
-    stream->End(added, "STREAM_REFUSED");
-  } else if (!refusal.status.ok()) {
+  if (const Refusal refusal = edge->Register(stream); !refusal.status.ok()) {
     stream->End(refusal.status, refusal.reason);
   } else {
     stream->ReadMore();
@@ -127,11 +123,7 @@ grpc::ServerWriteReactor<v1::GetCheckpointResponse>* GetCheckpointStream::Open(
     Edge* edge, const v1::GetCheckpointRequest& request) {
   auto stream = std::make_shared<GetCheckpointStream>(edge, request);
   GetCheckpointStream* reactor = stream.get();
-  const Status added = edge->streams()->Add(stream);
-  const Refusal refusal = edge->Admit();
-  if (!added.ok()) {
-    stream->Close(added, "STREAM_REFUSED");
-  } else if (!refusal.status.ok()) {
+  if (const Refusal refusal = edge->Register(stream); !refusal.status.ok()) {
     stream->Close(refusal.status, refusal.reason);
   } else {
     stream->ReadSoon();

@@ -36,6 +36,11 @@ Refusal Edge::Admit() const {
   return Draining();
 }
 
+Refusal Edge::Register(std::shared_ptr<LiveStream> stream) {
+  const Status added = streams_.Add(std::move(stream));
+  return added.ok() ? Admit() : Refusal{added, "STREAM_REFUSED"};
+}
+
 Refusal Edge::Draining() {
   return {Unavailable("the controller is shutting down; try again"), "CONTROLLER_DRAINING"};
 }

@@ -62,6 +62,8 @@ class Edge {
 
   // OK while calls are taken.
   Refusal Admit() const;
+  // Takes a new stream in, which is the library's from then on. If the answer is not OK it must be closed with that.
+  Refusal Register(std::shared_ptr<LiveStream> stream);
   static Refusal Draining();
   static Refusal Busy();
 

@@ -17,11 +17,7 @@ constexpr std::chrono::milliseconds kLookAgain{200};
 grpc::ServerWriteReactor<v1::ReadLogsResponse>* LogStream::Open(Edge* edge, const v1::ReadLogsRequest& request) {
   auto stream = std::make_shared<LogStream>(edge, request);
   LogStream* reactor = stream.get();
-  const Status added = edge->streams()->Add(stream);
-  const Refusal refusal = edge->Admit();
-  if (!added.ok()) {
-    stream->Close(added, "STREAM_REFUSED");
-  } else if (!refusal.status.ok()) {
+  if (const Refusal refusal = edge->Register(stream); !refusal.status.ok()) {
     stream->Close(refusal.status, refusal.reason);
   } else if (request.tail_bytes() < 0) {
     stream->Close(InvalidArgument("tail_bytes: must not be negative; 0 = all that is kept"), "TAIL_INVALID");

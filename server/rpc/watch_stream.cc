@@ -114,11 +114,7 @@ grpc::ServerWriteReactor<v1::WatchSweepResponse>* WatchHub::Open(Edge* edge, con
                                 : kIntervalDefault;
   auto stream = std::make_shared<WatchStream>(edge, SweepId(), interval);
   WatchStream* reactor = stream.get();
-  const Status added = edge->streams()->Add(stream);
-  const Refusal refusal = edge->Admit();
-  if (!added.ok()) {
-    stream->Close(added, "STREAM_REFUSED");
-  } else if (!refusal.status.ok()) {
+  if (const Refusal refusal = edge->Register(stream); !refusal.status.ok()) {
     stream->Close(refusal.status, refusal.reason);
   } else if (interval > kIntervalMax || interval < Duration{0}) {
     stream->Close(InvalidArgument("min_interval: must be 0 to 60 s"), "MIN_INTERVAL_INVALID");

@@ -106,11 +106,7 @@ grpc::ServerBidiReactor<v1::WorkerMessage, v1::ControllerMessage>* SessionHub::O
     const std::lock_guard<std::mutex> lock(mutex_);
     sessions_[id.value] = stream;
   }
-  const Status added = edge->streams()->Add(stream);
-  const Refusal refusal = edge->Admit();
-  if (!added.ok()) {
-    stream->Close(added, "STREAM_REFUSED");
-  } else if (!refusal.status.ok()) {
+  if (const Refusal refusal = edge->Register(stream); !refusal.status.ok()) {
     stream->Close(refusal.status, refusal.reason);
   } else {
     stream->Start();

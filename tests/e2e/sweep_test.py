@@ -285,6 +285,17 @@ for epoch in range(done + 1, 10):
     print("epoch=%d loss=%.6f" % (epoch, (x - 0.3) ** 2 + 1 / epoch), flush=True)
 """
 
+    # The same, but it waits for each verdict: it does not run on while nobody can tell it to stop.
+    ANSWERED = RESUMABLE.replace("import os,", "import json, os, socket,").replace("x = float", """
+channel = socket.socket(fileno=int(os.environ["TUNESMITH_CHANNEL"]))
+answers = channel.makefile("r")
+x = float""").replace("""    print("epoch=%d loss=%.6f" % (epoch, (x - 0.3) ** 2 + 1 / epoch), flush=True)
+""", """    report = {"type": "report", "step": epoch, "metrics": {"loss": (x - 0.3) ** 2 + 1 / epoch}}
+    channel.sendall((json.dumps(report) + "\\n").encode())
+    if json.loads(answers.readline())["action"] == "stop":
+        sys.exit(0)
+""")
+
     def test_promotion_pauses_trials_and_lets_the_best_go_on_from_their_checkpoints(self):
         server = self.start_server(data="kept")
         for name in ("w1", "w2"):
@@ -322,7 +333,7 @@ for epoch in range(done + 1, 10):
         server = self.start_server(data="kept")
         for name in ("w1", "w2"):
             self.start_worker(name)
-        script = self.write("resumable.py", self.RESUMABLE)
+        script = self.write("answered.py", self.ANSWERED)
         # 9 trials with rungs at 1 and 3, 5 with one at 3, 3 that nobody stops, and one of the next band, alone in it.
         self.cli("submit", self.write_sweep(
             trials=18, command=["/usr/bin/python3", script, "${x}"], parameters={"x": {"uniform": [0, 1]}},
@@ -340,7 +351,6 @@ for epoch in range(done + 1, 10):
         for row in map(json.loads, rows):
             losses.setdefault(row["trial"], {})[row["step"]] = row["metrics"]["loss"]
             self.assertEqual(len(losses[row["trial"]]), row["step"], "a step was trained twice or left out")
-        # A program may report once more before it is told to pause; the rung counts its first report there.
         for members, rungs in ((range(9), ((1, 3), (3, 1))), (range(9, 14), ((3, 1),)), (range(14, 18), ())):
             for rung, left in rungs:
                 good = sorted(members, key=lambda t: (losses[t][rung], t))[:left]

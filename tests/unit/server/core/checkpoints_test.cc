@@ -82,9 +82,23 @@ TEST_F(CheckpointsTest, NothingIsTakenThatNobodyWouldUse) {
   EXPECT_EQ(Arrive({{{SweepId(99), 0}, 1}, LeaseEpoch(1)}, 1).status.code(), StatusCode::kNotFound);
   const AttemptRef ref = RefOf(kept, 0);
   Report(worker, ref, 1, 0.5);
-  Ended(worker, ref, LostExit());
+  Post(WorkerDisconnected{worker});
+  Advance(Seconds(21));
   EXPECT_EQ(Arrive(ref, 1).status.code(), StatusCode::kFailedPrecondition) << "fenced off";
   EXPECT_EQ(SweepOf(kept).checkpoint_bytes, 0);
+}
+
+TEST_F(CheckpointsTest, WhatADrainedWorkerStoppedIsTakenAfterItHasSaidSo) {
+  const SessionId worker = Connect("w");
+  const SweepId id = Create(SpecOf("digits", 1));
+  const AttemptRef ref = RefOf(id, 0);
+  Report(worker, ref, 3, 0.5);
+  Do(DrainWorker{"w", true, true});
+  Ended(worker, ref, LostExit());
+  ASSERT_EQ(TrialOf(id, 0).state, TrialState::kPending);
+  EXPECT_TRUE(Arrive(ref, 3).status.ok());
+  Connect("w2");
+  EXPECT_EQ(TakeEffects<SendAssign>().back().checkpoints.at(0).step, 3);
 }
 
 TEST_F(CheckpointsTest, TheLastOneOfACompletedTrialMayComeAfterItsEnd) {

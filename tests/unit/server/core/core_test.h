@@ -75,6 +75,14 @@ inline AttemptExit ExitCode(int32_t code, const std::string& reason = "") {
   return exit;
 }
 
+// Of a program that left because it was told to.
+inline AttemptExit StoppedExit() {
+  AttemptExit exit = ExitCode(0);
+  exit.signal = 15;
+  exit.stop_requested = true;
+  return exit;
+}
+
 inline AttemptExit LostExit() {
   AttemptExit exit;
   exit.lost = true;
@@ -193,6 +201,12 @@ class CoreTest : public ::testing::Test {
   }
   void Ended(SessionId session, const AttemptRef& ref, const AttemptExit& exit) {
     Post(WorkerRecords{session, {EndedOf(ref, exit)}});
+  }
+  // Reports, and if that pauses or stops the trial, ends it as the daemon would.
+  void ReportAndLeave(SessionId session, SweepId id, uint32_t number, int64_t step, double loss) {
+    const AttemptRef ref = RefOf(id, number);
+    Report(session, ref, step, loss);
+    if (TrialOf(id, number).state == TrialState::kStopping) Ended(session, ref, StoppedExit());
   }
   // One report, then a good end.
   void Finish(SessionId session, const AttemptRef& ref, double loss) {

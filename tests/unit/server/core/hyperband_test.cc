@@ -13,21 +13,8 @@ SweepSpec HyperBandSpecOf(int64_t trials) {
   return spec;
 }
 
-AttemptExit Stopped() {
-  AttemptExit exit = ExitCode(0);
-  exit.signal = 15;
-  exit.stop_requested = true;
-  return exit;
-}
-
 class HyperBandTest : public CoreTest {
  protected:
-  // Reports, and if that pauses or stops the trial, ends it as the daemon would.
-  void ReportAndLeave(SessionId worker, SweepId id, uint32_t number, int64_t step, double loss) {
-    const AttemptRef ref = RefOf(id, number);
-    Report(worker, ref, step, loss);
-    if (TrialOf(id, number).state == TrialState::kStopping) Ended(worker, ref, Stopped());
-  }
   using S = TrialState;
 };
 
@@ -78,10 +65,10 @@ TEST_F(HyperBandTest, ABadTrialWhoseProcessesAreStillLeavingEndsWhenTheyAreGone)
   EXPECT_EQ(TrialOf(id, 2).stop_verdict.action, Action::kStop);
   Restart();
   const SessionId again = Connect("w", 4, 0, "boot-1", {slow, slow_and_good, RefOf(id, 3)});
-  Ended(again, slow, Stopped());
+  Ended(again, slow, StoppedExit());
   EXPECT_EQ(TrialOf(id, 2).state, S::kStopped);
   EXPECT_NE(TrialOf(id, 2).reason.find("not among those that go on at rung 1"), std::string::npos);
-  Ended(again, slow_and_good, Stopped());
+  Ended(again, slow_and_good, StoppedExit());
   EXPECT_EQ(TrialOf(id, 1).state, S::kRunning);
   EXPECT_EQ(TrialOf(id, 1).attempts.size(), 2u);
 }
@@ -112,7 +99,7 @@ TEST_F(HyperBandTest, FailedLostAndCancelledTrialsHoldNobodyUp) {
   ReportAndLeave(worker, id, 0, 1, 0.5);
   Ended(worker, RefOf(id, 1), ExitCode(1, "boom"));
   EXPECT_TRUE(Do(StopTrial{{id, 2}}).status.ok());
-  Ended(worker, RefOf(id, 2), Stopped());
+  Ended(worker, RefOf(id, 2), StoppedExit());
   EXPECT_EQ(TrialOf(id, 0).state, S::kPaused);
   Ended(worker, RefOf(id, 3), LostExit());
   EXPECT_EQ(States(id), (std::vector<S>{S::kRunning, S::kFailed, S::kCancelled, S::kFailed}));
@@ -159,7 +146,7 @@ TEST_F(HyperBandTest, AStoppedSweepCancelsWhatWaits) {
   ReportAndLeave(worker, id, 0, 1, 0.5);
   Control(id, Operation::kStop);
   EXPECT_EQ(TrialOf(id, 0).state, S::kCancelled);
-  Ended(worker, RefOf(id, 1), Stopped());
+  Ended(worker, RefOf(id, 1), StoppedExit());
   EXPECT_EQ(SweepOf(id).state, SweepState::kCancelled);
 }
 

@@ -14,22 +14,7 @@ SweepSpec PromotionSpecOf(int64_t trials) {
   return spec;
 }
 
-AttemptExit Stopped() {
-  AttemptExit exit = ExitCode(0);
-  exit.signal = 15;
-  exit.stop_requested = true;
-  return exit;
-}
-
-class PromotionTest : public CoreTest {
- protected:
-  // Reports, and if that pauses the trial, ends it as the daemon would.
-  void ReportAndPause(SessionId worker, SweepId id, uint32_t number, int64_t step, double loss) {
-    const AttemptRef ref = RefOf(id, number);
-    Report(worker, ref, step, loss);
-    if (TrialOf(id, number).state == TrialState::kStopping) Ended(worker, ref, Stopped());
-  }
-};
+using PromotionTest = CoreTest;
 
 TEST_F(PromotionTest, PausesAtARungAndGoesOnWithTheNextAttemptWhenItIsAmongTheBest) {
   const SessionId worker = Connect("w");
@@ -38,11 +23,11 @@ TEST_F(PromotionTest, PausesAtARungAndGoesOnWithTheNextAttemptWhenItIsAmongTheBe
   Report(worker, RefOf(id, 0), 1, 0.5);
   EXPECT_EQ(TrialOf(id, 0).state, TrialState::kStopping);
   ASSERT_EQ(TakeEffects<SendStop>().size(), 1u) << "the program is told to leave";
-  Ended(worker, RefOf(id, 0), Stopped());
+  Ended(worker, RefOf(id, 0), StoppedExit());
   EXPECT_EQ(TrialOf(id, 0).state, TrialState::kPaused);
   EXPECT_EQ(TrialOf(id, 1).state, TrialState::kRunning) << "the next one has its place";
   TakeEffects<SendAssign>();
-  ReportAndPause(worker, id, 1, 1, 0.9);
+  ReportAndLeave(worker, id, 1, 1, 0.9);
   EXPECT_EQ(TrialOf(id, 1).state, TrialState::kPaused);
   EXPECT_EQ(TrialOf(id, 0).state, TrialState::kRunning) << "the better of two, before fresh ones";
   EXPECT_EQ(TrialOf(id, 0).attempts.size(), 2u);
@@ -55,11 +40,11 @@ TEST_F(PromotionTest, PausesAtARungAndGoesOnWithTheNextAttemptWhenItIsAmongTheBe
 TEST_F(PromotionTest, RunsToItsEndAndWhatIsLeftPausedEndsAsStopped) {
   const SessionId worker = Connect("w");
   const SweepId id = Create(PromotionSpecOf(2));
-  ReportAndPause(worker, id, 0, 1, 0.5);
-  ReportAndPause(worker, id, 1, 1, 0.9);
-  ReportAndPause(worker, id, 0, 2, 0.4);
+  ReportAndLeave(worker, id, 0, 1, 0.5);
+  ReportAndLeave(worker, id, 1, 1, 0.9);
+  ReportAndLeave(worker, id, 0, 2, 0.4);
   EXPECT_EQ(TrialOf(id, 0).state, TrialState::kRunning) << "alone at rung 2, and nothing else to do";
-  ReportAndPause(worker, id, 0, 4, 0.3);
+  ReportAndLeave(worker, id, 0, 4, 0.3);
   EXPECT_EQ(TrialOf(id, 0).state, TrialState::kCompleted);
   EXPECT_EQ(TrialOf(id, 1).state, TrialState::kStopped);
   EXPECT_EQ(TrialOf(id, 1).reason,
@@ -71,7 +56,7 @@ TEST_F(PromotionTest, TheSearcherHearsOfRungsAtOnceAndOfPausedTrialsAtTheirEnd) 
   const SessionId worker = Connect("w");
   const SweepId id = Create(PromotionSpecOf(2));
   TakeEffects<ReportRung>();
-  ReportAndPause(worker, id, 0, 1, 0.5);
+  ReportAndLeave(worker, id, 0, 1, 0.5);
   const auto rungs = TakeEffects<ReportRung>();
   ASSERT_EQ(rungs.size(), 1u);
   EXPECT_EQ(rungs[0].report.rung, 1);
@@ -83,18 +68,18 @@ TEST_F(PromotionTest, TheSearcherHearsOfRungsAtOnceAndOfPausedTrialsAtTheirEnd) 
 TEST_F(PromotionTest, ATrialThatIsLetOnWhileItLeavesGoesOnWhenItIsGone) {
   const SessionId worker = Connect("w", 3);
   const SweepId id = Create(PromotionSpecOf(20));
-  ReportAndPause(worker, id, 2, 1, 3.0);
+  ReportAndLeave(worker, id, 2, 1, 3.0);
   const AttemptRef first = RefOf(id, 0);
   Report(worker, first, 1, 2.0);
   EXPECT_EQ(TrialOf(id, 0).state, TrialState::kRunning) << "the better of two";
   Report(worker, first, 2, 2.0);
   EXPECT_EQ(TrialOf(id, 0).state, TrialState::kStopping);
-  ReportAndPause(worker, id, 1, 1, 4.0);
+  ReportAndLeave(worker, id, 1, 1, 4.0);
   const AttemptRef next = RefOf(id, 3);
   Report(worker, next, 1, 1.0);  // the best of four: goes on
   Report(worker, next, 2, 3.0);  // and makes trial 0 the better of two at the next rung, whose program still runs
   ASSERT_EQ(TrialOf(id, 0).state, TrialState::kStopping);
-  Ended(worker, first, Stopped());
+  Ended(worker, first, StoppedExit());
   EXPECT_EQ(TrialOf(id, 0).state, TrialState::kRunning);
   EXPECT_EQ(TrialOf(id, 0).attempts.size(), 2u);
 }
@@ -103,7 +88,7 @@ TEST_F(PromotionTest, ATrialThatIsLetOnWhileItLeavesGoesOnWhenItIsGone) {
 TEST_F(PromotionTest, ATrialIsLetOnByTheReportThatMakesItOneOfTheBest) {
   const SessionId worker = Connect("w");
   const SweepId id = Create(PromotionSpecOf(4));
-  ReportAndPause(worker, id, 0, 1, 0.5);
+  ReportAndLeave(worker, id, 0, 1, 0.5);
   Report(worker, RefOf(id, 1), 1, 0.9);
   EXPECT_EQ(TrialOf(id, 1).state, TrialState::kStopping) << "its program still runs";
   EXPECT_EQ(TrialOf(id, 0).state, TrialState::kPending) << "it waits for a place, no longer for others";
@@ -115,12 +100,12 @@ TEST_F(PromotionTest, ATrialIsLetOnByTheReportThatMakesItOneOfTheBest) {
 TEST_F(PromotionTest, ARestartForgetsNoPausedTrial) {
   SessionId worker = Connect("w");
   const SweepId id = Create(PromotionSpecOf(4));
-  ReportAndPause(worker, id, 0, 1, 0.5);
+  ReportAndLeave(worker, id, 0, 1, 0.5);
   const AttemptRef second = RefOf(id, 1);
   Restart();
   EXPECT_EQ(TrialOf(id, 0).state, TrialState::kPaused);
   worker = Connect("w", 1, 0, "boot-1", {second});
-  ReportAndPause(worker, id, 1, 1, 0.9);
+  ReportAndLeave(worker, id, 1, 1, 0.9);
   EXPECT_EQ(TrialOf(id, 0).state, TrialState::kRunning);
 }
 
@@ -135,13 +120,13 @@ TEST_F(PromotionTest, ADaemonThatComesBackIsToldToEndWhatIsBeingPaused) {
   ASSERT_EQ(welcome.back().attempts.size(), 1u);
   EXPECT_EQ(welcome.back().attempts[0].kind, AttemptAnswer::Kind::kKill);
   EXPECT_EQ(welcome.back().attempts[0].reason, "paused");
-  Ended(worker, ref, Stopped());
+  Ended(worker, ref, StoppedExit());
   EXPECT_EQ(TrialOf(id, 0).state, TrialState::kPaused);
 }
 
 TEST_F(PromotionTest, HoweverAPausingProgramDiesItIsPaused) {
   const SessionId worker = Connect("w");
-  for (const AttemptExit& exit : {ExitCode(1, "no handler"), LostExit(), Stopped()}) {
+  for (const AttemptExit& exit : {ExitCode(1, "no handler"), LostExit(), StoppedExit()}) {
     const SweepId id = Create(PromotionSpecOf(1));
     AttemptExit told = exit;
     told.stop_requested = !exit.lost;
@@ -152,7 +137,7 @@ TEST_F(PromotionTest, HoweverAPausingProgramDiesItIsPaused) {
     EXPECT_EQ(TrialOf(id, 0).attempts.size(), 2u);
     EXPECT_EQ(TrialOf(id, 0).failures, 0);
     Control(id, Operation::kStop);
-    Ended(worker, RefOf(id, 0), Stopped());
+    Ended(worker, RefOf(id, 0), StoppedExit());
   }
 }
 
@@ -169,13 +154,13 @@ TEST_F(PromotionTest, AProgramThatEndedBeforeItWasToldIsComplete) {
 TEST_F(PromotionTest, AUserMayStopATrialThatIsPausedOrAboutToBe) {
   const SessionId worker = Connect("w");
   const SweepId id = Create(PromotionSpecOf(8));
-  ReportAndPause(worker, id, 0, 1, 0.5);
+  ReportAndLeave(worker, id, 0, 1, 0.5);
   EXPECT_TRUE(Do(StopTrial{{id, 0}}).status.ok());
   EXPECT_EQ(TrialOf(id, 0).state, TrialState::kCancelled);
   Report(worker, RefOf(id, 1), 1, 0.9);
   EXPECT_EQ(TrialOf(id, 1).state, TrialState::kStopping);
   EXPECT_TRUE(Do(StopTrial{{id, 1}}).status.ok());
-  Ended(worker, RefOf(id, 1), Stopped());
+  Ended(worker, RefOf(id, 1), StoppedExit());
   EXPECT_EQ(TrialOf(id, 1).state, TrialState::kCancelled);
 }
 
@@ -185,17 +170,17 @@ TEST_F(PromotionTest, ATrialThatAUserStopsWhileItLeavesIsNotLetOn) {
   const AttemptRef leaving = RefOf(id, 0);
   Report(worker, leaving, 1, 0.1);
   EXPECT_TRUE(Do(StopTrial{{id, 0}}).status.ok());
-  ReportAndPause(worker, id, 1, 1, 0.9);  // which would let trial 0 on
-  Ended(worker, leaving, Stopped());
+  ReportAndLeave(worker, id, 1, 1, 0.9);  // which would let trial 0 on
+  Ended(worker, leaving, StoppedExit());
   EXPECT_EQ(TrialOf(id, 0).state, TrialState::kCancelled);
 }
 
 TEST_F(PromotionTest, APausedSweepLetsNobodyOn) {
   const SessionId worker = Connect("w");
   const SweepId id = Create(PromotionSpecOf(2));
-  ReportAndPause(worker, id, 0, 1, 0.5);
+  ReportAndLeave(worker, id, 0, 1, 0.5);
   Control(id, Operation::kPause);
-  ReportAndPause(worker, id, 1, 1, 0.9);
+  ReportAndLeave(worker, id, 1, 1, 0.9);
   EXPECT_EQ(States(id), (std::vector<TrialState>{TrialState::kPaused, TrialState::kPaused}));
   EXPECT_EQ(SweepOf(id).state, SweepState::kPaused);
   Control(id, Operation::kResume);
@@ -209,11 +194,11 @@ TEST_F(PromotionTest, ATrialGoesOnWhereItsCheckpointsAreOrElsewhereIfThatWorkerI
   const WorkerId of_a = state().FindWorker("a"), of_b = state().FindWorker("b");
   ASSERT_EQ(TrialOf(id, 0).attempts[0].worker, of_a);
   ASSERT_EQ(TrialOf(id, 1).attempts[0].worker, of_b);
-  ReportAndPause(a, id, 0, 1, 0.5);  // a runs trial 2 now
-  ReportAndPause(b, id, 1, 1, 0.9);
+  ReportAndLeave(a, id, 0, 1, 0.5);  // a runs trial 2 now
+  ReportAndLeave(b, id, 1, 1, 0.9);
   EXPECT_EQ(TrialOf(id, 0).state, TrialState::kPending) << "it waits for a, though b is free";
   EXPECT_EQ(TrialOf(id, 3).state, TrialState::kRunning) << "which takes a fresh one";
-  ReportAndPause(a, id, 2, 1, 1.0);
+  ReportAndLeave(a, id, 2, 1, 1.0);
   EXPECT_EQ(TrialOf(id, 0).state, TrialState::kRunning);
   EXPECT_EQ(TrialOf(id, 0).attempts.back().worker, of_a);
   Post(WorkerDisconnected{a});
@@ -222,7 +207,7 @@ TEST_F(PromotionTest, ATrialGoesOnWhereItsCheckpointsAreOrElsewhereIfThatWorkerI
   Advance(Seconds(10));
   EXPECT_EQ(TrialOf(id, 0).attempts[1].state, AttemptState::kLost);
   EXPECT_EQ(TrialOf(id, 0).state, TrialState::kPending);
-  ReportAndPause(b, id, 3, 1, 2.0);
+  ReportAndLeave(b, id, 3, 1, 2.0);
   EXPECT_EQ(TrialOf(id, 0).attempts.back().worker, of_b);
 }
 
@@ -230,18 +215,18 @@ TEST_F(PromotionTest, AfterARestartATrialWaitsForItsWorkerToComeBackAsLongAsALea
   const SessionId a = Connect("a");
   const SweepId id = Create(PromotionSpecOf(20));
   Connect("b");
-  ReportAndPause(a, id, 0, 1, 0.5);
+  ReportAndLeave(a, id, 0, 1, 0.5);
   const AttemptRef on_b = RefOf(id, 1);
   Restart();
   const SessionId again = Connect("b", 1, 0, "boot-1", {on_b});
-  ReportAndPause(again, id, 1, 1, 0.9);
+  ReportAndLeave(again, id, 1, 1, 0.9);
   EXPECT_EQ(TrialOf(id, 0).state, TrialState::kPending) << "a may be about to connect";
   EXPECT_EQ(TrialOf(id, 3).attempts.back().worker, state().FindWorker("b"));
   Advance(Seconds(15));
   Post(WorkerHeartbeat{again});
   Advance(Seconds(10));
   EXPECT_EQ(TrialOf(id, 2).attempts.back().state, AttemptState::kLost);
-  ReportAndPause(again, id, 3, 1, 2.0);
+  ReportAndLeave(again, id, 3, 1, 2.0);
   EXPECT_EQ(TrialOf(id, 2).attempts.back().worker, state().FindWorker("b")) << "what was lost goes first";
   Finish(again, RefOf(id, 2), 3.0);
   EXPECT_EQ(TrialOf(id, 0).attempts.back().worker, state().FindWorker("b")) << "a is given up";
@@ -250,9 +235,9 @@ TEST_F(PromotionTest, AfterARestartATrialWaitsForItsWorkerToComeBackAsLongAsALea
 TEST_F(PromotionTest, AnIdleWorkerTakesOverWhenTheOneWithTheCheckpointsStaysAway) {
   const SessionId a = Connect("a");
   const SweepId id = Create(PromotionSpecOf(2));
-  ReportAndPause(a, id, 0, 1, 0.5);
-  ReportAndPause(a, id, 1, 1, 0.9);
-  ReportAndPause(a, id, 0, 2, 0.4);
+  ReportAndLeave(a, id, 0, 1, 0.5);
+  ReportAndLeave(a, id, 1, 1, 0.9);
+  ReportAndLeave(a, id, 0, 2, 0.4);
   const AttemptRef last = RefOf(id, 0);
   Control(id, Operation::kPause);
   Ended(a, last, ExitCode(1, "boom"));  // nothing runs; no retry is left

@@ -4,13 +4,6 @@
 namespace tunesmith {
 namespace {
 
-AttemptExit Stopped() {
-  AttemptExit exit = ExitCode(0);
-  exit.signal = 15;
-  exit.stop_requested = true;
-  return exit;
-}
-
 class StopTest : public CoreTest {
  protected:
   Verdict VerdictOf(SweepId id, uint32_t number) const { return TrialOf(id, number).stop_verdict; }
@@ -26,7 +19,7 @@ TEST_F(StopTest, ATrialThatReportsTheLastStepHasCompleted) {
   TakeEffects<SendStop>();
   Report(worker, RefOf(id, 0), 4, 0.5);
   EXPECT_EQ(TakeEffects<SendStop>().size(), 1u);
-  Ended(worker, RefOf(id, 0), Stopped());
+  Ended(worker, RefOf(id, 0), StoppedExit());
   EXPECT_EQ(TrialOf(id, 0).state, TrialState::kCompleted);
   EXPECT_EQ(TrialOf(id, 0).reason, "step 3 was reached (stop.max_steps)");
   EXPECT_EQ(TrialOf(id, 0).attempts.back().state, AttemptState::kSucceeded);
@@ -42,8 +35,8 @@ TEST_F(StopTest, TheRulesComeBeforeTheScheduler) {
   Report(worker, RefOf(id, 1), 1, 0.9);
   EXPECT_EQ(VerdictOf(id, 1).reason, Reason::kMaxSteps);
   EXPECT_EQ(SweepOf(id).scheduler->Rungs().back().recorded, 0u);
-  Ended(worker, RefOf(id, 0), Stopped());
-  Ended(worker, RefOf(id, 1), Stopped());
+  Ended(worker, RefOf(id, 0), StoppedExit());
+  Ended(worker, RefOf(id, 1), StoppedExit());
   EXPECT_EQ(TrialOf(id, 1).state, TrialState::kCompleted);
   EXPECT_EQ(SweepOf(id).scheduler->Rungs().back().recorded, 2u) << "the last report is recorded at the end";
 }
@@ -65,7 +58,7 @@ TEST_F(StopTest, ATrialWhoseMetricStandsStillHasCompleted) {
   Report(worker, RefOf(id, 0), 0, 1);  // without the metric
   EXPECT_FALSE(report(0.601));
   EXPECT_TRUE(report(0.602));
-  Ended(worker, RefOf(id, 0), Stopped());
+  Ended(worker, RefOf(id, 0), StoppedExit());
   EXPECT_EQ(TrialOf(id, 0).state, TrialState::kCompleted);
   EXPECT_EQ(TrialOf(id, 0).reason,
             "the last 3 values of accuracy have a standard deviation of 0.000816497, less than 0.01 (stop.plateau)");
@@ -113,8 +106,8 @@ TEST_F(StopTest, TheTargetEndsTheSweepWellAndNamesTheTrial) {
     Report(worker, RefOf(id, 1), 1, 0.25);
     EXPECT_EQ(SweepOf(id).state, SweepState::kStopping);
     EXPECT_EQ(TakeEffects<SendStop>().size(), 2u);
-    Ended(worker, RefOf(id, 0), Stopped());
-    Ended(worker, RefOf(id, 1), Stopped());
+    Ended(worker, RefOf(id, 0), StoppedExit());
+    Ended(worker, RefOf(id, 1), StoppedExit());
     EXPECT_EQ(SweepOf(id).state, SweepState::kSucceeded);
     EXPECT_EQ(SweepOf(id).reason,
               "trial 1 has reached the target: loss 0.25 is as good as the target 0.25 or better (stop.target)");
@@ -191,8 +184,8 @@ TEST_F(StopTest, UsedUpGpuHoursEndTheSweepWell) {
   EXPECT_EQ(SweepOf(id).state, SweepState::kActive) << "10 + 17 + 7 s";
   Advance(Seconds(1));
   EXPECT_EQ(SweepOf(id).state, SweepState::kStopping);
-  Ended(worker, RefOf(id, 1), Stopped());
-  Ended(worker, RefOf(id, 2), Stopped());
+  Ended(worker, RefOf(id, 1), StoppedExit());
+  Ended(worker, RefOf(id, 2), StoppedExit());
   EXPECT_EQ(SweepOf(id).state, SweepState::kSucceeded);
   EXPECT_EQ(SweepOf(id).reason, "its 0.01 GPU hours (budget.gpu_hours) are used up: 0.01");
 }
