@@ -70,6 +70,9 @@ const std::vector<CommandHelp>& AllCommandHelp() {
       {"resume", "Go on with a paused sweep",
        "tunesmith resume digits           # on a controller\n"
        "tunesmith run --resume digits     # on this machine"},
+      {"set", "Change priority, weight or trials at once of a sweep that runs",
+       "tunesmith set digits --priority 10       # goes first; lower ones make room at their checkpoints\n"
+       "tunesmith set digits --max-parallel 4 --weight 2"},
       {"rm", "Remove an ended sweep and all that is kept of it",
        "tunesmith rm digits digits-2\ntunesmith rm --force digits"},
       {"export", "Write all trials or measurements as CSV or JSON",

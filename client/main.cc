@@ -62,6 +62,7 @@ struct Flags {
   std::string metric;
   std::string worker;
   std::string file;
+  SetFlags set;
   SimulateFlags simulate;
   std::string topic;
   bool force = false;
@@ -195,6 +196,8 @@ class CommandLine {
     add("--name", &quick.name, "Name of the sweep");
     add("--repeats", &quick.repeats, "Runs of each point, with different seeds (default: 1)");
     add("--max-parallel", &quick.max_parallel, "Trials at once (default: as many as fit)");
+    add("--priority", &quick.priority, "Beside other sweeps: the higher one goes first (default: 0)");
+    add("--weight", &quick.weight, "Share among sweeps of the same priority (default: 1)");
     add("--stop", &quick.stop, "When a trial or the sweep is done: max_steps=100,plateau=0.001,target=0.05");
     add("--budget", &quick.budget, "Of the sweep: wall=8h,failures=5,gpu_hours=16");
     add("--resources", &quick.resources, "Of one trial: gpus=1,gpus_optional=true,cpus=2");
@@ -213,7 +216,7 @@ class CommandLine {
     bool has_flags = false;
     for (const std::string* one :
          {&quick.name, &quick.metric, &quick.search, &quick.scheduler, &quick.trials,
-          &quick.repeats, &quick.max_parallel, &quick.stop, &quick.budget, &quick.resources, &quick.args,
+          &quick.repeats, &quick.max_parallel, &quick.priority, &quick.weight, &quick.stop, &quick.budget, &quick.resources, &quick.args,
           &quick.workdir}) {
       has_flags = has_flags || !one->empty();
     }
@@ -332,6 +335,16 @@ class CommandLine {
     AddSweepList(Add("resume", [this](const Settings& settings) {
       return ResumeCommand(settings, flags_.sweeps);
     }));
+    CLI::App* set = Add("set", [this](const Settings& settings) {
+      flags_.set.sweep = flags_.sweep;
+      return tunesmith::SetCommand(settings, flags_.set);
+    });
+    AddSweep(set);
+    set->add_option("--priority", flags_.set.priority, "The higher one goes first, and makes others make room");
+    set->add_option("--weight", flags_.set.weight, "Share among sweeps of the same priority");
+    set->add_option("--max-parallel", flags_.set.max_parallel, "Trials at once; 0: as many as fit");
+    set->add_option("--preemptible", flags_.set.preemptible, "Which trials make room: checkpoint, never, always")
+        ->check(CLI::IsMember({"checkpoint", "never", "always"}));
     CLI::App* remove = Add("rm", [this](const Settings& settings) {
       return RemoveCommand(settings, flags_.sweeps, flags_.force);
     });

@@ -35,13 +35,18 @@ constexpr size_t kWarmStartSweepsMax = 16;           // that one sweep starts fr
 constexpr size_t kWarmStartTrialsMax = 1'000;         // taken over from them: what a model can use
 constexpr int32_t kRepeatsMax = 100;                  // of one point; the error of the mean is a tenth then
 constexpr int64_t kMeasurementsPerAttemptMax = 1'000'000;  // "report once per epoch", not per batch of a month's run
+constexpr int32_t kPriorityMax = 1'000'000;           // of a sweep, either way: nobody counts further
+constexpr double kWeightMax = 1e6;
+
+// --- sharing the workers
+constexpr int64_t kStarvedMs = 600'000;   // a sweep that ran nothing for so long is next, whoever else waits
 
 constexpr int64_t kReportStepMax = int64_t{1} << 53;  // of `simulate`: schedulers compare steps as doubles
 constexpr size_t kReportLineBytesMax = 16 << 20;      // of `simulate`: a report with a thousand metrics has 50 kB
 
 // --- worker protocol
 constexpr int64_t kHeartbeatMs = 2'000;
-constexpr int64_t kLeaseMs = 20'000;              // ten heartbeats: a busy machine is not a dead one
+constexpr int64_t kLeaseMs = 12'000;              // six heartbeats: a busy machine is not a dead one
 constexpr size_t kRecordsPerMessageMax = 1'000;   // records of attempts in one WorkerMessage
 constexpr size_t kSessionQueueMax = 10'000;       // messages waiting for one slow daemon; then it must resynchronise
 

@@ -272,6 +272,8 @@ std::optional<SweepSpec> SpecFromFlags(const QuickFlags& flags, Problems* proble
   if (!flags.trials.empty()) AddItem(&root, "trials", PlainNode(flags.trials));
   if (!flags.repeats.empty()) AddItem(&root, "repeats", PlainNode(flags.repeats));
   if (!flags.max_parallel.empty()) AddItem(&root, "max_parallel", PlainNode(flags.max_parallel));
+  if (!flags.priority.empty()) AddItem(&root, "priority", PlainNode(flags.priority));
+  if (!flags.weight.empty()) AddItem(&root, "weight", PlainNode(flags.weight));
   const auto add_pairs = [&](const std::string& text, const char* section) {
     if (text.empty()) return;
     Node node;

@@ -24,6 +24,8 @@ struct QuickFlags {
   std::string scheduler;  // "asha", "asha:max_t=27,reduction_factor=3,metric=loss,mode=min"
   std::string trials;     // "50"
   std::string max_parallel;  // "4"
+  std::string priority;      // "10"
+  std::string weight;        // "2"
   std::string repeats;       // "3"
   std::string stop;          // "max_steps=100,plateau=0.001,target=0.1"
   std::string budget;        // "wall=8h,failures=5,gpu_hours=16"

@@ -83,6 +83,9 @@ class SweepReader {
            Once(f, "budget.max_parallel");
            ReadInteger32(n, f, &spec_.budget.max_parallel, log_);
          }},
+        {"priority", [this](N n, F f) { ReadInteger32(n, f, &spec_.share.priority, log_); }},
+        {"weight", [this](N n, F f) { ReadNumber(n, f, &spec_.share.weight, log_); }},
+        {"preemptible", [this](N n, F f) { Preemption(n, f); }},
         {"repeats", [this](N n, F f) { ReadInteger32(n, f, &spec_.repeats, log_); }},
         {"budget", [this](N n, F f) { Budget(n, f); }},
         {"resources", [this](N n, F f) { Resources(n, f); }},
@@ -314,6 +317,18 @@ class SweepReader {
     if (!text.empty() && text != "ray" && text != "none") {
       log_->Add(f, "there is no compatibility with \"" + text.substr(0, 60) + "\"",
                 "use ray, or leave it out");
+    }
+  }
+
+  void Preemption(N n, F f) {
+    std::string text;
+    ReadText(n, f, &text, log_);
+    if (text.empty()) return;
+    if (const auto preemptible = PreemptibleFromName(text)) {
+      spec_.share.preemptible = *preemptible;
+    } else {
+      log_->Add(f, "\"" + text.substr(0, 60) + "\" does not say when trials may be preempted",
+                "use checkpoint (those that have named one), always or never");
     }
   }
 

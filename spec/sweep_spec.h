@@ -109,6 +109,24 @@ struct BudgetSpec {
   friend bool operator==(const BudgetSpec&, const BudgetSpec&) = default;
 };
 
+// Whether trials may be sent back to the queue for a sweep of higher priority.
+enum class Preemptible : uint8_t {
+  kCheckpoint,  // those that have named a checkpoint, from which they go on
+  kNever,
+  kAlways,      // others too, which begin anew
+};
+// "checkpoint", "never", "always" as in the sweep file.
+const char* PreemptibleName(Preemptible preemptible);
+std::optional<Preemptible> PreemptibleFromName(std::string_view name);
+
+// What the sweep gets of the workers beside other sweeps.
+struct ShareSpec {
+  int32_t priority = 0;          // the higher one goes first
+  double weight = 1;             // among equals: of what there is, in proportion
+  Preemptible preemptible = Preemptible::kCheckpoint;
+  friend bool operator==(const ShareSpec&, const ShareSpec&) = default;
+};
+
 // A trial whose metric has stopped to change has completed.
 struct PlateauSpec {
   std::string metric;            // "" = the searcher's
@@ -150,6 +168,7 @@ struct SweepSpec {
   SchedulerSpec scheduler;
   BudgetSpec budget;
   ResourceSpec resources;
+  ShareSpec share;
   RetrySpec retry;
   CheckpointSpec checkpoints;
   StopSpec stop;
@@ -184,6 +203,9 @@ SchedulerOptions SchedulerOptionsOf(const SweepSpec& spec, uint64_t seed);
 // Fields are paths of the sweep file ("parameters.lr.loguniform", "scheduler.max_t", "points[2].lr",
 // "constraints[0]").
 Problems Validate(const SweepSpec& spec);
+
+// What is wrong with a share or a limit of trials at once, which may change while the sweep runs.
+Problems ValidateShare(const ShareSpec& share, int32_t max_parallel);
 
 // Canonical JSON of the spec: what `show -o json`, exports and the journal hold. Parse(ToJson(spec)) == spec.
 std::string SweepSpecToJson(const SweepSpec& spec);

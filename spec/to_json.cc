@@ -243,6 +243,10 @@ void WriteLimits(const SweepSpec& spec, Writer* w) {
   if (spec.budget.max_parallel != 0) w->Integer("max_parallel", spec.budget.max_parallel);
   if (spec.budget.gpu_hours != 0) w->Number("gpu_hours", spec.budget.gpu_hours);
   w->Close('}');
+  const ShareSpec& share = spec.share;
+  if (share.priority != 0) w->Integer("priority", share.priority);
+  if (share.weight != 1) w->Number("weight", share.weight);
+  if (share.preemptible != Preemptible::kCheckpoint) w->Text("preemptible", PreemptibleName(share.preemptible));
   if (spec.repeats != 1) w->Integer("repeats", spec.repeats);
   w->OpenKey("resources", '{');
   w->Number("gpus", spec.resources.gpus);

@@ -261,7 +261,8 @@ class Validator {
     CheckRepeats(grid_cells);
     NotNegative("budget.wall", b.wall_ms);
     NotNegative("budget.failures", b.failures);
-    NotNegative("budget.max_parallel", b.max_parallel);
+    const Problems share = ValidateShare(spec_.share, b.max_parallel);
+    problems_.insert(problems_.end(), share.begin(), share.end());
     CheckGpuHours();
     CheckStop();
     CheckRetries("retry.failed", spec_.retry.failed);
@@ -458,6 +459,41 @@ std::vector<std::string> ArgStyleNames() {
   std::vector<std::string> names;
   for (const StyleName& style : kStyles) names.emplace_back(style.name);
   return names;
+}
+
+const char* PreemptibleName(Preemptible preemptible) {
+  switch (preemptible) {
+    case Preemptible::kCheckpoint: return "checkpoint";
+    case Preemptible::kNever: return "never";
+    case Preemptible::kAlways: return "always";
+  }
+  return "?";
+}
+
+std::optional<Preemptible> PreemptibleFromName(std::string_view name) {
+  for (const Preemptible one : {Preemptible::kCheckpoint, Preemptible::kNever, Preemptible::kAlways}) {
+    if (name == PreemptibleName(one)) return one;
+  }
+  return std::nullopt;
+}
+
+Problems ValidateShare(const ShareSpec& share, int32_t max_parallel) {
+  Problems problems;
+  if (share.priority < -kPriorityMax || share.priority > kPriorityMax) {
+    problems.push_back({"priority",
+                        std::to_string(share.priority) + " is not between " + std::to_string(-kPriorityMax) + " and " +
+                            std::to_string(kPriorityMax),
+                        "use 0 for an ordinary sweep, more for an urgent one, less for one that can wait"});
+  }
+  if (!(share.weight > 0) || share.weight > kWeightMax) {
+    problems.push_back({"weight", DoubleText(share.weight) + " is not above 0 and at most " + ShortText(kWeightMax),
+                        "use 1 for an ordinary sweep, 2 for twice its share"});
+  }
+  if (max_parallel < 0) {
+    problems.push_back({"budget.max_parallel", std::to_string(max_parallel) + " is negative",
+                        "use 1 or more; 0: as many as fit"});
+  }
+  return problems;
 }
 
 void ValidateText(const std::string& field, const std::string& text, size_t bytes_max,

@@ -352,6 +352,14 @@ void ToWireLimits(const SweepSpec& spec, pb::SweepSpec* out) {
   budget->set_max_parallel(spec.budget.max_parallel);
   budget->set_gpu_hours(spec.budget.gpu_hours);
   out->set_repeats(spec.repeats);
+  if (spec.share != ShareSpec{}) {
+    auto* share = out->mutable_share();
+    share->set_priority(spec.share.priority);
+    share->set_weight(spec.share.weight);
+    share->set_preemptible(spec.share.preemptible == Preemptible::kAlways  ? pb::SweepSpec::Share::ALWAYS
+                           : spec.share.preemptible == Preemptible::kNever ? pb::SweepSpec::Share::NEVER
+                                                                           : pb::SweepSpec::Share::CHECKPOINT);
+  }
   auto* resources = out->mutable_resources();
   resources->set_gpus(spec.resources.gpus);
   resources->set_gpus_optional(spec.resources.gpus_optional);
@@ -396,6 +404,17 @@ void FromWireLimits(const pb::SweepSpec& in, SweepSpec* out, Problems* problems)
     if (plateau.has_grace_period()) own.grace_period = plateau.grace_period();
   }
   if (in.has_repeats()) out->repeats = in.repeats();
+  out->share.priority = in.share().priority();
+  if (in.share().has_weight()) out->share.weight = in.share().weight();
+  switch (in.share().preemptible()) {
+    case pb::SweepSpec::Share::PREEMPTIBLE_UNSPECIFIED:
+    case pb::SweepSpec::Share::CHECKPOINT: break;
+    case pb::SweepSpec::Share::NEVER: out->share.preemptible = Preemptible::kNever; break;
+    case pb::SweepSpec::Share::ALWAYS: out->share.preemptible = Preemptible::kAlways; break;
+    default:
+      problems->push_back({"preemptible", std::to_string(in.share().preemptible()) + " is no known value",
+                           "set CHECKPOINT, NEVER or ALWAYS"});
+  }
   out->resources.gpus = in.resources().gpus();
   out->resources.gpus_optional = in.resources().gpus_optional();
   if (in.resources().has_cpus()) out->resources.cpus = in.resources().cpus();

@@ -185,6 +185,10 @@ StatusOr<v1::Sweep> Client::PauseSweep(const std::string& sweep) {
   return Call(sweeps_.get(), &v1::SweepService::Stub::PauseSweep, request);
 }
 
+StatusOr<v1::Sweep> Client::UpdateSweep(const v1::UpdateSweepRequest& request) {
+  return Call(sweeps_.get(), &v1::SweepService::Stub::UpdateSweep, request);
+}
+
 StatusOr<v1::Sweep> Client::ResumeSweep(const std::string& sweep) {
   v1::ResumeSweepRequest request;
   request.set_sweep(sweep);

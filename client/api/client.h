@@ -82,6 +82,7 @@ class Client {
   StatusOr<v1::Sweep> GetSweep(const std::string& sweep);
   StatusOr<v1::Sweep> StopSweep(const std::string& sweep);
   StatusOr<v1::Sweep> PauseSweep(const std::string& sweep);
+  StatusOr<v1::Sweep> UpdateSweep(const v1::UpdateSweepRequest& request);
   StatusOr<v1::Sweep> ResumeSweep(const std::string& sweep);
   Status DeleteSweep(const std::string& sweep, bool force);
   StatusOr<v1::GetImportanceResponse> GetImportance(const std::string& sweep, const std::string& metric);

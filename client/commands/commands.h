@@ -38,6 +38,15 @@ int ImportanceCommand(const Settings& settings, const std::string& sweep, const 
 int StopCommand(const Settings& settings, const std::string& sweep, std::optional<uint32_t> trial);
 int PauseCommand(const Settings& settings, const std::vector<std::string>& sweeps);
 int ResumeCommand(const Settings& settings, const std::vector<std::string>& sweeps);
+
+struct SetFlags {
+  std::string sweep;
+  std::optional<int32_t> priority;
+  std::optional<double> weight;
+  std::optional<int32_t> max_parallel;
+  std::string preemptible;  // "checkpoint", "never", "always"; "": as it is
+};
+int SetCommand(const Settings& settings, const SetFlags& flags);
 int RemoveCommand(const Settings& settings, const std::vector<std::string>& sweeps, bool force);
 
 struct TrialsFlags {

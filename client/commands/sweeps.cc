@@ -1,4 +1,4 @@
-// ls, show, best, stop, pause, resume, rm.
+// ls, show, best, stop, pause, resume, set, rm.
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,6 +15,7 @@
 #include "client/exit_codes.h"
 #include "client/format.h"
 #include "client/output.h"
+#include "common/text.h"
 
 namespace tunesmith {
 namespace {
@@ -309,6 +310,36 @@ int ResumeCommand(const Settings& settings, const std::vector<std::string>& swee
     }
     TS_RETURN_IF_ERROR(connection->client().ResumeSweep(sweep.id()).status());
     if (!settings.quiet) Say("sweep " + sweep.id() + " goes on");
+    return OkStatus();
+  });
+}
+
+int SetCommand(const Settings& settings, const SetFlags& flags) {
+  v1::UpdateSweepRequest request;
+  if (flags.priority) request.set_priority(*flags.priority);
+  if (flags.weight) request.set_weight(*flags.weight);
+  if (flags.max_parallel) request.set_max_parallel(*flags.max_parallel);
+  if (flags.preemptible == "checkpoint") request.set_preemptible(v1::SweepSpec::Share::CHECKPOINT);
+  if (flags.preemptible == "never") request.set_preemptible(v1::SweepSpec::Share::NEVER);
+  if (flags.preemptible == "always") request.set_preemptible(v1::SweepSpec::Share::ALWAYS);
+  const bool nothing = !flags.priority && !flags.weight && !flags.max_parallel && flags.preemptible.empty();
+  if (nothing) {
+    Say("tunesmith: nothing to set; give --priority, --weight, --max-parallel or --preemptible");
+    return kExitUsage;
+  }
+  return ForEach(settings, {flags.sweep}, [&](Connection* connection, const v1::Sweep& sweep) {
+    if (NothingRuns(connection)) {
+      return FailedPrecondition("no controller runs it now; start it with `tunesmith run --resume " + sweep.id() +
+                                "`, then set");
+    }
+    request.set_sweep(sweep.id());
+    TS_ASSIGN_OR_RETURN(const v1::Sweep now, connection->client().UpdateSweep(request));
+    if (settings.quiet) return OkStatus();
+    const auto& share = now.spec().share();
+    const int32_t parallel = now.spec().budget().max_parallel();
+    Say("sweep " + sweep.id() + ": priority " + std::to_string(share.priority()) + ", weight " +
+        ShortText(share.has_weight() ? share.weight() : 1) + ", " +
+        (parallel > 0 ? "at most " + Counted(parallel, "trial") + " at once" : "as many trials at once as fit"));
     return OkStatus();
   });
 }

@@ -47,6 +47,7 @@ const char* Name(AttemptState state) {
     case AttemptState::kFailed: return "failed";
     case AttemptState::kLost: return "lost";
     case AttemptState::kCancelled: return "cancelled";
+    case AttemptState::kPreempted: return "preempted";
   }
   return "?";
 }
@@ -103,6 +104,11 @@ void SetState(Sweep* sweep, uint32_t number, TrialState state) {
   --sweep->counts[static_cast<size_t>(trial.state)];
   ++sweep->counts[static_cast<size_t>(state)];
   trial.state = state;
+  if (trial.Preempting()) {
+    sweep->preempting.insert(number);
+  } else {
+    sweep->preempting.erase(number);
+  }
   if (state == TrialState::kPending) {
     sweep->pending.Insert(trial, number);
   } else {
@@ -257,7 +263,7 @@ struct State::Applier {
     sweep->seed = e.seed;
     sweep->scheduler = MakeScheduler(SchedulerOptionsOf(e.spec, e.seed), &problems);
     TS_CHECK(sweep->scheduler != nullptr, "journaled sweep with an invalid scheduler");
-    sweep->created = e.time;
+    sweep->created = sweep->idle_since = e.time;
     const uint64_t cells = sweep->space->GridCells();
     const auto trials = static_cast<uint64_t>(std::max<int64_t>(e.spec.budget.trials, 0));
     const auto repeats = static_cast<uint64_t>(e.spec.repeats);
@@ -273,6 +279,7 @@ struct State::Applier {
 
   void operator()(const SweepChanged& e) {
     Sweep& sweep = Get(e.sweep);
+    if (sweep.state == SweepState::kPaused && e.state == SweepState::kActive) sweep.idle_since = e.time;
     sweep.state = e.state;
     sweep.becomes = e.becomes;
     sweep.delete_when_ended = e.delete_when_ended;
@@ -281,6 +288,15 @@ struct State::Applier {
       sweep.ended = e.time;
       sweep.earlier = {};
     }
+    Changed(&sweep);
+  }
+
+  void operator()(const SweepUpdated& e) {
+    Sweep& sweep = Get(e.sweep);
+    SweepSpec spec = *sweep.spec;
+    spec.share = e.share;
+    spec.budget.max_parallel = e.max_parallel;
+    sweep.spec = std::make_shared<const SweepSpec>(std::move(spec));
     Changed(&sweep);
   }
 
@@ -330,6 +346,9 @@ struct State::Applier {
     attempt.gpus = static_cast<float>(e.gpus);
     attempt.devices = e.devices;
     attempt.start = e.time;
+    attempt.guarded = sweep.live.empty() && (e.time - sweep.idle_since).ms >= kStarvedMs;
+    sweep.cpus_used += attempt.cpus;
+    sweep.gpus_used += static_cast<double>(attempt.gpus);
     trial.attempts.push_back(std::move(attempt));
     trial.steps_before = std::max(trial.steps_before, trial.last_step);
     trial.promoted = false;
@@ -395,7 +414,8 @@ struct State::Applier {
     }
     if (!e.checkpoint.empty()) NameCheckpoint(sweep, &trial, e);
     if (!ByRules(e.verdict)) sweep.scheduler->Apply(number, e.verdict);
-    if (e.verdict.action != Action::kContinue && trial.state == TrialState::kRunning) {
+    if (e.verdict.action != Action::kContinue && (trial.state == TrialState::kRunning || trial.Preempting())) {
+      if (std::exchange(trial.preempting, false)) trial.reason.clear();
       trial.stop_verdict = e.verdict;
       attempt.state = AttemptState::kStopping;
       SetState(&sweep, number, TrialState::kStopping);
@@ -489,6 +509,7 @@ struct State::Applier {
     // About to pause, it would wait to be let on: that is over.
     if (trial.Pausing()) sweep.scheduler->RemoveTrial(e.trial.number);
     trial.stop_verdict = {};
+    trial.preempting = e.preempts;
     if (Attempt* attempt = trial.LiveAttempt()) attempt->state = AttemptState::kStopping;
     SetState(&sweep, e.trial.number, TrialState::kStopping);
     Changed(&sweep, e.trial.number);
@@ -509,7 +530,9 @@ struct State::Applier {
   }
 
   void Requeue(Sweep* sweep, uint32_t number) {
-    sweep->trials[number].stop_verdict = {};
+    Trial& trial = sweep->trials[number];
+    trial.stop_verdict = {};
+    if (std::exchange(trial.preempting, false)) trial.reason.clear();
     SetState(sweep, number, TrialState::kPending);
   }
 
@@ -520,6 +543,8 @@ struct State::Applier {
     Attempt& attempt = Get(&sweep, e.attempt);
     attempt.state = e.state;
     attempt.end = e.time;
+    sweep.cpus_used -= attempt.cpus;
+    sweep.gpus_used -= static_cast<double>(attempt.gpus);
     sweep.gpu_ms += GpuMs(attempt, e.time);
     if (e.sequence > 0) attempt.sequence = e.sequence;
     if (e.exit.exit_code.value_or(0) != 0 || e.exit.signal != 0 || !e.exit.reason.empty()) {
@@ -541,6 +566,8 @@ struct State::Applier {
     } else if (pauses) {
       SetState(&sweep, number, TrialState::kPaused);
     }
+    // What ends for good is still listed as live here: its TrialEnded comes next.
+    if (sweep.live.size() == sweep.live.count(number)) sweep.idle_since = e.time;
     Changed(&sweep, number);
   }
 
@@ -549,6 +576,7 @@ struct State::Applier {
     Trial& trial = Get(&sweep, e.trial.number);
     trial.ended = e.time;
     trial.reason = e.reason;
+    trial.preempting = false;
     sweep.scheduler->Apply(e.trial.number, e.final_verdict);
     sweep.scheduler->RemoveTrial(e.trial.number);
     SetState(&sweep, e.trial.number, e.state);
@@ -668,7 +696,8 @@ void AddTrial(const Trial& trial, Digest* digest) {
   digest->Add(static_cast<uint64_t>(trial.best_step));
   digest->Add(static_cast<uint64_t>(trial.has_value));
   digest->Add(static_cast<uint64_t>(trial.stop_verdict.action));
-  digest->Add(static_cast<uint64_t>(trial.stop_verdict.reason) * 2 + static_cast<uint64_t>(trial.promoted));
+  digest->Add(static_cast<uint64_t>(trial.stop_verdict.reason) * 4 + static_cast<uint64_t>(trial.preempting) * 2 +
+              static_cast<uint64_t>(trial.promoted));
   digest->Add(static_cast<uint64_t>(trial.ended.ms));
   digest->Add(static_cast<uint64_t>(trial.failures) * 256 + trial.losses);
   for (const SlotValue& metric : trial.last_metrics) {
@@ -685,7 +714,7 @@ void AddTrial(const Trial& trial, Digest* digest) {
     digest->Add(static_cast<uint64_t>(attempt.state));
     digest->Add(attempt.epoch.value);
     digest->Add(attempt.worker.value);
-    digest->Add(attempt.sequence);
+    digest->Add(attempt.sequence * 2 + static_cast<uint64_t>(attempt.guarded));
     for (const std::string& device : attempt.devices) digest->Add(device);
   }
   digest->Add(trial.reason);
@@ -713,6 +742,13 @@ uint64_t State::Hash() const {
     digest.Add(uint64_t{sweep->best_trial.value_or(UINT32_MAX)});
     for (const uint32_t number : sweep->pareto) digest.Add(uint64_t{number});
     digest.Add(static_cast<uint64_t>(sweep->attempts_lost));
+    digest.Add(static_cast<uint64_t>(sweep->idle_since.ms));
+    digest.Add(static_cast<uint64_t>(int64_t{sweep->spec->share.priority}));
+    digest.Add(sweep->spec->share.weight);
+    digest.Add(static_cast<uint64_t>(sweep->spec->share.preemptible));
+    digest.Add(static_cast<uint64_t>(sweep->spec->budget.max_parallel));
+    digest.Add(static_cast<uint64_t>(sweep->cpus_used));
+    digest.Add(sweep->gpus_used);
     digest.Add(uint64_t{sweep->start_failures_in_row});
     digest.Add(sweep->gpu_ms);
     digest.Add(static_cast<uint64_t>(sweep->exhausted));

@@ -1,6 +1,7 @@
 // What is asked of the controller. Every input of the pure machine, time apart, is one of these.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -24,6 +25,15 @@ struct ControlSweep {
   enum class Operation : uint8_t { kStop, kPause, kResume, kDelete, kForceDelete };
   SweepId sweep;
   Operation operation = Operation::kStop;
+};
+
+// Changes what may change while a sweep runs; what is not given stays.
+struct UpdateSweep {
+  SweepId sweep;
+  std::optional<int32_t> priority;
+  std::optional<double> weight;
+  std::optional<Preemptible> preemptible;
+  std::optional<int32_t> max_parallel;
 };
 
 struct StopTrial {
@@ -97,7 +107,7 @@ struct CompleteTrial {
 // Time has passed: leases and budgets are looked at.
 struct Tick {};
 
-using Command = std::variant<CreateSweep, ControlSweep, StopTrial, SuggestionReady, WorkerConnected,
+using Command = std::variant<CreateSweep, ControlSweep, UpdateSweep, StopTrial, SuggestionReady, WorkerConnected,
                              WorkerDisconnected, WorkerHeartbeat, WorkerRecords, CheckpointArrived, DrainWorker,
                              AskTrials, ReportTrial, RenewTrial, CompleteTrial, Tick>;
 

@@ -230,7 +230,7 @@ Verdict Controller::Measure(const AttemptRef& ref, uint64_t sequence, int64_t st
   }
   // A trial that is being stopped already is recorded, not judged again. Nor is a step that an earlier attempt had
   // reported: a trial that runs again is decided as if nothing had interrupted it.
-  if (trial.state == TrialState::kRunning && event.step > trial.steps_before) {
+  if ((trial.state == TrialState::kRunning || trial.Preempting()) && event.step > trial.steps_before) {
     event.verdict = JudgeByRules(sweep, trial, event.step, event.metrics);
     if (event.verdict.action == Action::kContinue) event.verdict = sweep.scheduler->Decide(report);
   }
@@ -321,7 +321,14 @@ void Controller::FinishAttempt(const AttemptRef& ref, uint64_t sequence, const A
   event.exit = exit;
   event.time = time;
 
-  if (trial.state == TrialState::kStopping) {
+  const bool active = sweep.state == SweepState::kActive || sweep.state == SweepState::kPaused;
+  if (trial.Preempting() && !exit.lost && exit.stop_requested) {
+    event.state = AttemptState::kPreempted;
+    event.exit.reason = trial.reason;
+    event.requeue = active;
+    return Emit(std::move(event));
+  }
+  if (trial.state == TrialState::kStopping && !trial.preempting) {
     // Decided before: how the processes ended does not matter any more.
     if (trial.Pausing()) return FinishPause(sweep, number, std::move(event));
     const bool by_scheduler = trial.stop_verdict.action == Action::kStop;
@@ -339,7 +346,6 @@ void Controller::FinishAttempt(const AttemptRef& ref, uint64_t sequence, const A
     return;
   }
 
-  const bool active = sweep.state == SweepState::kActive || sweep.state == SweepState::kPaused;
   if (exit.lost) {
     event.state = AttemptState::kLost;
     event.requeue = active && trial.losses < sweep.spec->retry.lost;
@@ -434,7 +440,8 @@ void Controller::LoseAttempt(const AttemptRef& ref, const std::string& why) {
 
 void Controller::StopOneTrial(const Sweep& sweep, uint32_t number, const std::string& reason) {
   const Trial& trial = *sweep.Find(number);
-  if (IsTerminal(trial.state) || (trial.state == TrialState::kStopping && !trial.Pausing())) return;
+  const bool ends_already = trial.state == TrialState::kStopping && !trial.Pausing() && !trial.preempting;
+  if (IsTerminal(trial.state) || ends_already) return;
   const Attempt* attempt = trial.LiveAttempt();
   if (attempt == nullptr) {
     EndTrial(sweep, number, TrialState::kCancelled, reason);

@@ -8,9 +8,11 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
+#include "common/limits.h"
 #include "common/time.h"
 #include "server/core/command.h"
 #include "server/core/effect.h"
@@ -41,7 +43,7 @@ struct LiveWorker {
 };
 
 struct ControllerOptions {
-  int64_t lease_ms = 20'000;
+  int64_t lease_ms = kLeaseMs;
 };
 
 // Loop thread only.
@@ -92,6 +94,7 @@ class Controller {
   // --- one per command (sweep_commands.cc, worker_commands.cc, ask_commands.cc)
   void Handle(const CreateSweep& command);
   void Handle(const ControlSweep& command);
+  void Handle(const UpdateSweep& command);
   void Handle(const StopTrial& command);
   void Handle(const SuggestionReady& command);
   void Handle(const WorkerConnected& command);
@@ -147,17 +150,44 @@ class Controller {
   void HandleRecord(SessionId session, const WorkerRecord& record);
   Time Clamp(Time reported, const AttemptRef& ref) const;
   void ReleasePlace(const Attempt& attempt, const AttemptId& id);
-  void OccupyPlace(LiveWorker* worker, const Attempt& attempt);
+  static void OccupyPlace(LiveWorker* worker, const Attempt& attempt);
+  static void VacatePlace(LiveWorker* worker, const Attempt& attempt);
   // Whether nothing was ever heard of the trial's live attempt, which the worker's daemon does not list, and it can run
   // there.
   bool NeverArrived(const LiveWorker& worker, const Trial& trial) const;
 
-  // --- placement (placement.cc)
+  // --- among sweeps (fair_share.cc)
   void Dispatch();
+  // The least one gets the next place: starved or not, since when, priority, share of the workers by weight, number.
+  using ShareKey = std::tuple<bool, int64_t, int64_t, double, SweepId>;
+  ShareKey ShareKeyOf(const Sweep& sweep, int64_t promised) const;  // as if so many more of its trials ran
+  // It has work, and nothing of it has run for kStarvedMs.
+  bool IsStarved(const Sweep& sweep) const;
+  // Chooses for each starved sweep a worker on which nothing else starts until it has its place, and finds those where
+  // trials are making room.
+  void KeepFree(const std::vector<const Sweep*>& active);
+  bool IsKeptFree(const Sweep& sweep, WorkerId worker) const;  // for another sweep
+  // Gives places to pending trials, and asks the searchers for points for what is left, one place after the other.
+  void Share(const std::vector<const Sweep*>& active, int32_t lowest);
+  class WhatIf;
+  struct Victim {
+    const Sweep* sweep = nullptr;
+    uint32_t trial = 0;
+  };
+  // Ends attempts of sweeps of lower priority, as few as will do, so that what the others have pending can run.
+  // `lowest`: the lowest priority of what runs.
+  void PreemptBelow(const std::vector<const Sweep*>& active, int32_t lowest);
+  std::vector<Victim> VictimsFor(int32_t priority) const;  // in the order in which they would go
+  // Those whose going makes room on one worker (`bound`, if given) for a trial; empty if there is no way.
+  std::vector<Victim> CheapestRoom(const Sweep& sweep, WorkerId bound, const std::vector<Victim>& victims);
+  // Whether a trial has room on a worker not before `from` (on `bound`, if given): as which attempt.
+  bool Fits(const Sweep& sweep, WorkerId from, WorkerId bound, Attempt* attempt) const;
+  void Preempt(const Victim& victim, const Sweep& winner);
+  int64_t PlacesOfLower(const Sweep& sweep);  // that sweeps of lower priority would give up for it
+
+  // --- placement (placement.cc)
   bool DispatchOne(const Sweep& sweep);
   void ServeAsks(const Sweep& sweep);
-  // Trials that wait for room on the worker that alone has their checkpoints, while others may take what is free.
-  int64_t WaitingForHome(const Sweep& sweep) const;
   void RequestSuggestions(const Sweep& sweep, int64_t wanted);  // for so many trials
   int64_t Creatable(const Sweep& sweep) const;  // trials that may still be created
   void CreateUserPoints(const Sweep& sweep);
@@ -170,6 +200,8 @@ class Controller {
   // The worker on whose disk the trial's newest checkpoints lie, if it takes trials and could run this one, or was
   // heard of within its lease; else none.
   WorkerId HomeOf(const Sweep& sweep, const Trial& trial) const;
+  // Its home, if the trial waits for room there, since its newest checkpoint is nowhere else.
+  WorkerId BoundTo(const Sweep& sweep, const Trial& trial) const;
   int64_t FreePlaces(const Sweep& sweep) const;
   double GpusFor(const Sweep& sweep) const;  // after gpus_optional
   bool Accepts(WorkerId id, const LiveWorker& worker) const;
@@ -197,6 +229,10 @@ class Controller {
   std::map<WorkerId, LiveWorker> live_;
   std::map<SessionId, WorkerId> sessions_;
   std::map<SweepId, SweepWork> work_;
+  std::map<WorkerId, SweepId> kept_free_;  // for which starved sweep
+  std::map<WorkerId, int32_t> preempted_on_;  // highest priority of what is making room there
+  int64_t cpus_total_ = 0;                 // of the workers that take trials, at the last dispatch
+  int64_t gpus_total_ = 0;
   Time now_;
   Output* out_ = nullptr;     // of the step in progress
   uint64_t token_ = 0;        // of the step in progress

@@ -31,6 +31,14 @@ struct SweepChanged {
   bool delete_when_ended = false;
 };
 
+// A user changed what may change while a sweep runs.
+struct SweepUpdated {
+  SweepId sweep;
+  ShareSpec share;
+  int32_t max_parallel = 0;
+  Time time;
+};
+
 struct SweepDeleted {
   SweepId sweep;
   // The last one given so far: the journal may drop all that it holds of the sweep, and epochs must grow all the same.
@@ -110,12 +118,13 @@ struct CheckpointDropped {
   int64_t step = 0;
 };
 
-// Somebody other than the scheduler decided that the trial ends (a user, a budget), which may be about to pause. Its
-// processes may still run.
+// Somebody other than the scheduler decided that the trial ends (a user, a budget), which may be about to pause or to
+// make room. Its processes may still run.
 struct TrialStopping {
   TrialId trial;
   std::string reason;
   Time time;
+  bool preempts = false;  // only this attempt ends, to make room for another sweep: then the trial waits again
 };
 
 struct AttemptEnded {
@@ -159,7 +168,7 @@ struct WorkerDrained {
 
 using Event = std::variant<SweepCreated, SweepChanged, SweepDeleted, SpaceExhausted, TrialCreated, AttemptLeased,
                            AttemptRunning, MetricNamed, Measured, TrialStopping, AttemptEnded, TrialEnded,
-                           WarmStarted, PausedJudged, CheckpointStored, CheckpointDropped, WorkerRegistered,
-                           WorkerDrained>;
+                           WarmStarted, PausedJudged, CheckpointStored, CheckpointDropped, SweepUpdated,
+                           WorkerRegistered, WorkerDrained>;
 
 }  // namespace tunesmith

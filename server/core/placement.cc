@@ -1,4 +1,4 @@
-// Who runs where: trials to places, fairly among sweeps; and how many points to ask the searchers for.
+// Who runs where: the trials of a sweep to places; and how many points to ask the searchers for.
 #include <algorithm>
 #include <cmath>
 
@@ -65,7 +65,7 @@ int64_t Controller::FreePlaces(const Sweep& sweep) const {
   const int32_t cpus = sweep.spec->resources.cpus;
   int64_t places = 0;
   for (const auto& [id, worker] : live_) {
-    if (!Accepts(id, worker)) continue;
+    if (!Accepts(id, worker) || IsKeptFree(sweep, id)) continue;
     int64_t here = std::max(0, worker.info.cpus - worker.cpus_used) / std::max(1, cpus);
     if (cpus == 0) here = INT32_MAX;
     if (gpus > 0) here = std::min(here, DevicePlaces(worker, gpus));
@@ -78,7 +78,8 @@ bool Controller::HasRoom(const Sweep& sweep, WorkerId id, const LiveWorker& work
                          std::vector<size_t>* devices) const {
   const double gpus = GpusFor(sweep);
   devices->clear();
-  if (!Accepts(id, worker) || worker.info.cpus - worker.cpus_used < sweep.spec->resources.cpus) return false;
+  if (!Accepts(id, worker) || IsKeptFree(sweep, id)) return false;
+  if (worker.info.cpus - worker.cpus_used < sweep.spec->resources.cpus) return false;
   if (gpus > 0) *devices = FitDevices(worker, gpus);
   return gpus <= 0 || !devices->empty();
 }
@@ -206,20 +207,6 @@ void Controller::Assign(const Sweep& sweep, uint32_t number, LiveWorker* worker)
   Effect_(std::move(assign));
 }
 
-int64_t Controller::WaitingForHome(const Sweep& sweep) const {
-  using Rank = QueuePlace::Rank;
-  int64_t waiting = 0;
-  const auto& order = sweep.pending.order();
-  auto it = order.lower_bound({Rank::kResumed, INT64_MIN, 0});
-  for (; it != order.end() && it->rank < Rank::kFresh; ++it) {
-    const Trial& trial = sweep.trials[it->number];
-    const WorkerId home = HomeOf(sweep, trial);
-    std::vector<size_t> devices;
-    if (home && !trial.NewestIsStored() && !HasRoom(sweep, home, live_.at(home), &devices)) ++waiting;
-  }
-  return waiting;
-}
-
 bool Controller::DispatchOne(const Sweep& sweep) {
   if (sweep.state != SweepState::kActive || sweep.spec->ask_tell || sweep.pending.empty()) return false;
   const int32_t parallel = sweep.spec->budget.max_parallel;
@@ -246,33 +233,6 @@ bool Controller::DispatchOne(const Sweep& sweep) {
     return true;
   }
   return false;
-}
-
-void Controller::Dispatch() {
-  std::vector<const Sweep*> active;
-  for (const auto& [id, sweep] : state_.sweeps()) {
-    if (sweep->state == SweepState::kActive) active.push_back(sweep.get());
-  }
-  for (const Sweep* sweep : active) CreateUserPoints(*sweep);
-  for (const Sweep* sweep : active) JudgePaused(sweep->number);
-  // Fair share: the next place goes to the sweep that runs the fewest trials; among equals to the older one.
-  std::vector<const Sweep*> waiting = active;
-  while (!waiting.empty()) {
-    const auto next = std::min_element(waiting.begin(), waiting.end(), [](const Sweep* a, const Sweep* b) {
-      return a->live.size() < b->live.size();
-    });
-    if (!DispatchOne(**next)) waiting.erase(next);
-  }
-  for (const Sweep* sweep : active) {
-    if (sweep->spec->ask_tell) {
-      ServeAsks(*sweep);
-      continue;
-    }
-    int64_t places = FreePlaces(*sweep);
-    const int32_t parallel = sweep->spec->budget.max_parallel;
-    if (parallel > 0) places = std::min<int64_t>(places, parallel - static_cast<int64_t>(sweep->live.size()));
-    RequestSuggestions(*sweep, places - static_cast<int64_t>(sweep->pending.size()) + WaitingForHome(*sweep));
-  }
 }
 
 std::string Controller::WaitingReason(const Sweep& sweep) const {

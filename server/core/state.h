@@ -29,6 +29,7 @@ struct Attempt {
   int32_t cpus = 0;
   float gpus = 0;                    // asked of each device, or the number of whole devices
   int64_t lease_ms = 0;              // ask/tell only
+  bool guarded = false;              // given to a sweep that had starved: not preempted for a while
   bool fenced = false;               // lost by the controller's own decision: its worker may not know
   uint64_t sequence = 0;             // last one recorded
   Time start;
@@ -51,7 +52,7 @@ struct TrialCheckpoints {
 constexpr size_t kNamedCheckpointsMax = 16;
 
 // States: pending -> running -> completed | stopped | failed; running -> stopping -> (stopped | completed |
-// cancelled | paused); paused -> pending when the scheduler lets it go on, else -> stopped; running -> pending again
+// cancelled | paused | pending, if it was to make room); paused -> pending when the scheduler lets it go on, else -> stopped; running -> pending again
 // when its attempt was lost or is tried once more; any but terminal -> cancelled.
 struct Trial {
   TrialState state = TrialState::kPending;
@@ -75,6 +76,7 @@ struct Trial {
   uint64_t revision = 0;
   Verdict stop_verdict;              // the one that stopped or paused it, if the scheduler did
   bool promoted = false;             // waits for a place, or will, because the scheduler let it go on
+  bool preempting = false;           // while stopping: only to make room; `reason` says for whom
   Point point;
   Origin origin;                     // why this point
   std::optional<uint32_t> repeat_of; // the first trial with this point
@@ -100,6 +102,8 @@ struct Trial {
   bool NewestIsStored() const;
   // The scheduler has decided to pause it, and its processes are not gone yet.
   bool Pausing() const { return state == TrialState::kStopping && stop_verdict.action == Action::kPause; }
+  // It goes on when there is a place again, and its processes are not gone yet.
+  bool Preempting() const { return state == TrialState::kStopping && preempting; }
   Attempt* LiveAttempt() {
     return attempts.empty() || IsTerminal(attempts.back().state) ? nullptr : &attempts.back();
   }
@@ -127,9 +131,13 @@ struct Sweep {
   PendingQueue pending;               // in the order in which they get a place
   std::set<uint32_t> live;            // running or stopping
   std::set<uint32_t> paused;
+  std::set<uint32_t> preempting;      // stopping, only to make room
   int64_t counts[kTrialStates] = {};
   int64_t measurements = 0;
   int64_t attempts_lost = 0;
+  Time idle_since;                    // since when nothing of it runs, while it is active
+  int64_t cpus_used = 0;              // by what runs
+  double gpus_used = 0;
   double gpu_ms = 0;                  // of ended attempts: GPUs times milliseconds
   uint32_t start_failures_in_row = 0; // attempts that could not be started, since one could
   int64_t checkpoint_bytes = 0;           // of all copies

@@ -173,6 +173,7 @@ void Controller::Handle(const Tick& command) {
       BeginStop(*sweep, SweepState::kSucceeded, "the time budget (budget.wall) is used up");
       if (state_.FindSweep(id) == nullptr) continue;
     }
+    if (IsStarved(*sweep)) dispatch_ = true;
     StopIfUsedUp(*sweep);
     if (state_.FindSweep(id) == nullptr) continue;
     std::vector<uint32_t> expired;

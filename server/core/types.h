@@ -29,7 +29,17 @@ enum class TrialState : uint8_t {
   kCancelled,
 };
 constexpr size_t kTrialStates = 8;
-enum class AttemptState : uint8_t { kStarting, kRunning, kStopping, kSucceeded, kFailed, kLost, kCancelled };
+enum class AttemptState : uint8_t {
+  kStarting,
+  kRunning,
+  kStopping,
+  kSucceeded,
+  kFailed,
+  kLost,
+  kCancelled,
+  kPreempted,  // made room for a sweep of higher priority
+};
+constexpr size_t kAttemptStates = 8;
 
 constexpr bool IsTerminal(SweepState s) { return s >= SweepState::kSucceeded; }
 constexpr bool IsTerminal(TrialState s) { return s >= TrialState::kCompleted; }

@@ -31,6 +31,7 @@ std::string Controller::AttemptText(const Trial& trial, size_t index) const {
     case AttemptState::kFailed: return text + " failed" + Because(attempt.exit.get());
     case AttemptState::kLost: return text + " was lost" + Because(attempt.exit.get());
     case AttemptState::kCancelled: return text + " was ended" + Because(attempt.exit.get());
+    case AttemptState::kPreempted: return text + " was preempted" + Because(attempt.exit.get());
   }
   return text;
 }
@@ -41,6 +42,12 @@ std::string Controller::MissText(const Sweep& sweep, WorkerId id, const LiveWork
   if (identity.quarantined) return "it is quarantined: " + identity.reason;
   if (identity.drained) return "it is drained: " + identity.reason;
   if (worker.draining) return "its daemon is going away";
+  if (IsKeptFree(sweep, id)) {
+    const auto kept = kept_free_.find(id);
+    const Sweep* other = kept == kept_free_.end() ? nullptr : state_.FindSweep(kept->second);
+    return other == nullptr ? "trials on it make room for a sweep of higher priority"
+                            : "it is kept free for sweep " + other->id + ", which has waited the longest";
+  }
   std::vector<size_t> devices;
   if (HasRoom(sweep, id, worker, &devices)) return "";
   const int32_t cpus = sweep.spec->resources.cpus;
@@ -69,6 +76,8 @@ void Controller::WhyPending(const Sweep& sweep, uint32_t number, std::vector<std
   } else if (!trial.attempts.empty() && trial.attempts.back().state == AttemptState::kLost) {
     lines->push_back(AttemptText(trial, trial.attempts.size() - 1) + "; it runs again from its last checkpoint (" +
                      std::to_string(trial.losses) + " of " + std::to_string(retry.lost) + " that retry.lost allows)");
+  } else if (!trial.attempts.empty() && trial.attempts.back().state == AttemptState::kPreempted) {
+    lines->push_back(AttemptText(trial, trial.attempts.size() - 1) + "; it goes on from its last checkpoint");
   } else if (!trial.attempts.empty()) {
     lines->push_back(AttemptText(trial, trial.attempts.size() - 1) + "; it is tried again (" +
                      std::to_string(trial.failures) + " of " + std::to_string(retry.failed) +

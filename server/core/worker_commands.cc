@@ -261,14 +261,18 @@ void Controller::OccupyPlace(LiveWorker* worker, const Attempt& attempt) {
   ChangeDevices(worker, attempt, 1);
 }
 
+void Controller::VacatePlace(LiveWorker* worker, const Attempt& attempt) {
+  worker->cpus_used -= attempt.cpus;
+  ChangeDevices(worker, attempt, -1);
+}
+
 void Controller::ReleasePlace(const Attempt& attempt, const AttemptId& id) {
   const auto live = live_.find(attempt.worker);
   if (live == live_.end()) return;
   LiveWorker& worker = live->second;
   worker.attempts.erase(id);
   if (!worker.session) return;  // counted anew when it connects
-  worker.cpus_used -= attempt.cpus;
-  ChangeDevices(&worker, attempt, -1);
+  VacatePlace(&worker, attempt);
 }
 
 }  // namespace tunesmith

@@ -125,7 +125,7 @@ std::optional<TrialState> TrialStateFromName(std::string_view name) {
   return FromName<TrialState>(name, TrialState::kCancelled, Name);
 }
 std::optional<AttemptState> AttemptStateFromName(std::string_view name) {
-  return FromName<AttemptState>(name, AttemptState::kCancelled, Name);
+  return FromName<AttemptState>(name, AttemptState::kPreempted, Name);
 }
 
 const char* ActionName(Action action) {

@@ -3,7 +3,7 @@
 
 namespace tunesmith {
 
-constexpr int kSchemaVersion = 4;
+constexpr int kSchemaVersion = 5;
 // Metrics of slots below this have a column each; the others share `more`.
 constexpr int kMetricColumns = 8;
 
@@ -14,6 +14,8 @@ CREATE TABLE IF NOT EXISTS sweep_created(seq INTEGER PRIMARY KEY, sweep INTEGER,
   seed INTEGER, time_ms INTEGER);
 CREATE TABLE IF NOT EXISTS sweep_changed(seq INTEGER PRIMARY KEY, sweep INTEGER, state TEXT, becomes TEXT, reason TEXT,
   time_ms INTEGER, delete_when_ended INTEGER);
+CREATE TABLE IF NOT EXISTS sweep_updated(seq INTEGER PRIMARY KEY, sweep INTEGER, priority INTEGER, weight REAL,
+  preemptible TEXT, max_parallel INTEGER, time_ms INTEGER);
 CREATE TABLE IF NOT EXISTS sweep_deleted(seq INTEGER PRIMARY KEY, sweep INTEGER, purged INTEGER DEFAULT 0,
   last_epoch INTEGER);
 CREATE TABLE IF NOT EXISTS space_exhausted(seq INTEGER PRIMARY KEY, sweep INTEGER);
@@ -35,8 +37,9 @@ CREATE TABLE IF NOT EXISTS metric_named(seq INTEGER PRIMARY KEY, sweep INTEGER, 
 CREATE TABLE IF NOT EXISTS measurements(seq INTEGER PRIMARY KEY, sweep INTEGER, trial INTEGER, attempt INTEGER,
   sequence INTEGER, step INTEGER, time_ms INTEGER, m0, m1, m2, m3, m4, m5, m6, m7, more TEXT, checkpoint TEXT,
   action TEXT, reason TEXT, bracket INTEGER, milestone, recorded INTEGER, value, cutoff, rank INTEGER, peers INTEGER);
+-- preempts: only the attempt ends, to make room; the trial waits for a place again.
 CREATE TABLE IF NOT EXISTS trial_stopping(seq INTEGER PRIMARY KEY, sweep INTEGER, trial INTEGER, reason TEXT,
-  time_ms INTEGER);
+  time_ms INTEGER, preempts INTEGER);
 CREATE TABLE IF NOT EXISTS attempt_ended(seq INTEGER PRIMARY KEY, sweep INTEGER, trial INTEGER, attempt INTEGER,
   sequence INTEGER, state TEXT, exit_code INTEGER, signal INTEGER, out_of_memory INTEGER, start_failed INTEGER,
   stop_requested INTEGER, lost INTEGER, reason TEXT, requeue INTEGER, time_ms INTEGER);
@@ -112,6 +115,8 @@ ALTER TABLE trial_created ADD COLUMN repeat_of INTEGER;
     "",  // trial_resumed is new
     // Paused trials may stop, there are new words for reasons; checkpoint_stored and checkpoint_dropped are new.
     "",
+    // sweep_updated is new; attempts may be preempted.
+    "ALTER TABLE trial_stopping ADD COLUMN preempts INTEGER DEFAULT 0;",
 };
 constexpr const char* kDropViews = R"sql(
 DROP VIEW IF EXISTS sweeps;

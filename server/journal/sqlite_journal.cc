@@ -34,9 +34,9 @@ struct Table {
 constexpr std::array<Table, std::variant_size_v<Event>> kTables = {{
     {"sweep_created", 6},   {"sweep_changed", 6},   {"sweep_deleted", 3},     {"space_exhausted", 1},
     {"trial_created", 12},  {"attempt_leased", 11}, {"attempt_running", 5},   {"metric_named", 3},
-    {"measurements", 25},   {"trial_stopping", 4},  {"attempt_ended", 14},    {"trial_ended", 14},
+    {"measurements", 25},   {"trial_stopping", 5},  {"attempt_ended", 14},    {"trial_ended", 14},
     {"warm_started", 5},    {"trial_resumed", 12},  {"checkpoint_stored", 8}, {"checkpoint_dropped", 4},
-    {"worker_registered", 2}, {"worker_drained", 4},
+    {"sweep_updated", 6},   {"worker_registered", 2}, {"worker_drained", 4},
 }};
 
 template <typename E, size_t index = 0>
@@ -51,7 +51,7 @@ constexpr size_t TableOf() {
 constexpr size_t kSweepCreatedTable = 0;
 constexpr size_t kSweepDeletedTable = 2;
 constexpr size_t kMeasuredTable = 8;
-constexpr size_t kWorkerTablesFrom = 16;  // these have no sweep column
+constexpr size_t kWorkerTablesFrom = 17;  // these have no sweep column
 
 constexpr int kCheckpointPages = 4'000;      // 16 MiB of log: then the checkpointer is woken
 constexpr int kCheckpointPagesMax = 65'536;  // 256 MiB: then the writer waits for a checkpoint
@@ -206,6 +206,7 @@ class SqliteJournal : public Journal {
   static StatusOr<Event> Damaged(const char* what) { return DataLoss(std::string("unreadable ") + what); }
   bool Run(const SweepCreated& e);
   bool Run(const SweepChanged& e);
+  bool Run(const SweepUpdated& e);
   bool Run(const SweepDeleted& e);
   bool Run(const SpaceExhausted& e);
   bool Run(const TrialCreated& e);
@@ -356,6 +357,11 @@ bool SqliteJournal::Run(const SweepChanged& e) {
       .Int(e.delete_when_ended).Run();
 }
 
+bool SqliteJournal::Run(const SweepUpdated& e) {
+  return Row(e).Int(Signed(e.sweep.value)).Int(e.share.priority).Real(e.share.weight)
+      .Text(PreemptibleName(e.share.preemptible)).Int(e.max_parallel).Int(e.time.ms).Run();
+}
+
 bool SqliteJournal::Run(const SweepDeleted& e) {
   spaces_.erase(e.sweep);
   purges_.push_back({e.sweep});
@@ -414,7 +420,7 @@ bool SqliteJournal::Run(const Measured& e) {
 }
 
 bool SqliteJournal::Run(const TrialStopping& e) {
-  return Bind(Row(e), e.trial).Text(e.reason).Int(e.time.ms).Run();
+  return Bind(Row(e), e.trial).Text(e.reason).Int(e.time.ms).Int(e.preempts).Run();
 }
 
 bool SqliteJournal::Run(const AttemptEnded& e) {
@@ -497,6 +503,14 @@ StatusOr<Event> SqliteJournal::Read(size_t table, const SqliteStatement& row) {
       return Event(SweepChanged{ReadSweep(row), *state, *becomes, row.GetText(4), Time{row.GetInt(5)},
                                 row.GetInt(6) != 0});
     }
+    case TableOf<SweepUpdated>(): {
+      const auto preemptible = PreemptibleFromName(row.GetTextView(4));
+      if (!preemptible) return Damaged("share of a sweep");
+      const ShareSpec share{static_cast<int32_t>(row.GetInt(2)), row.GetReal(3), *preemptible};
+      const auto max_parallel = static_cast<int32_t>(row.GetInt(5));
+      if (!ValidateShare(share, max_parallel).empty()) return Damaged("share of a sweep");
+      return Event(SweepUpdated{ReadSweep(row), share, max_parallel, Time{row.GetInt(6)}});
+    }
     case TableOf<SweepDeleted>():
       if (row.GetInt(2) == 0) purges_.push_back({ReadSweep(row)});
       return Event(SweepDeleted{ReadSweep(row), LeaseEpoch(Unsigned(row.GetInt(3)))});
@@ -524,7 +538,8 @@ StatusOr<Event> SqliteJournal::Read(size_t table, const SqliteStatement& row) {
     case TableOf<MetricNamed>():
       return Event(MetricNamed{ReadSweep(row), static_cast<uint32_t>(row.GetInt(2)), row.GetText(3)});
     case TableOf<Measured>(): return ReadMeasured(row);
-    case TableOf<TrialStopping>(): return Event(TrialStopping{ReadTrial(row), row.GetText(3), Time{row.GetInt(4)}});
+    case TableOf<TrialStopping>(): return Event(TrialStopping{ReadTrial(row), row.GetText(3), Time{row.GetInt(4)},
+                                                             row.GetInt(5) != 0});
     case TableOf<AttemptEnded>(): {
       const auto state = AttemptStateFromName(row.GetTextView(5));
       if (!state) return Damaged("attempt state");

@@ -49,6 +49,7 @@ v1::Attempt::State AttemptStateToProto(AttemptState state) {
     case AttemptState::kFailed: return v1::Attempt::FAILED;
     case AttemptState::kLost: return v1::Attempt::LOST;
     case AttemptState::kCancelled: return v1::Attempt::CANCELLED;
+    case AttemptState::kPreempted: return v1::Attempt::PREEMPTED;
   }
   return v1::Attempt::STATE_UNSPECIFIED;
 }

@@ -10,14 +10,16 @@ namespace tunesmith::rpc {
 
 const v1::SweepSpec& SpecCache::Get(const Sweep& sweep) {
   const auto it = specs_.find(sweep.number);
-  if (it != specs_.end()) return it->second;
+  if (it != specs_.end() && it->second.of == sweep.spec) return it->second.spec;
   v1::SweepSpec spec = SpecToProto(*sweep.spec);
   bytes_ += spec.ByteSizeLong();
   if (bytes_ > kSpecCacheBytesMax || specs_.size() >= kSpecsCachedMax) {
     specs_.clear();
     bytes_ = spec.ByteSizeLong();
   }
-  return specs_[sweep.number] = std::move(spec);
+  Entry& entry = specs_[sweep.number];
+  entry = {sweep.spec, std::move(spec)};
+  return entry.spec;
 }
 
 Edge::Edge(Loop* loop, Journal* journal, const LogStore* logs, CheckpointStore* checkpoints)

@@ -37,7 +37,11 @@ class SpecCache {
   const v1::SweepSpec& Get(const Sweep& sweep);
 
  private:
-  std::map<SweepId, v1::SweepSpec> specs_;
+  struct Entry {
+    std::shared_ptr<const SweepSpec> of;  // a sweep that is updated gets another
+    v1::SweepSpec spec;
+  };
+  std::map<SweepId, Entry> specs_;
   size_t bytes_ = 0;
 };
 

@@ -118,17 +118,51 @@ grpc::ServerWriteReactor<v1::WatchSweepResponse>* SweepServiceImpl::WatchSweep(g
   return watches_->Open(edge_, *request);
 }
 
-grpc::ServerUnaryReactor* SweepServiceImpl::Control(grpc::CallbackServerContext* context, const std::string& id,
-                                                    ControlSweep::Operation operation, v1::Sweep* response) {
+template <typename Make>
+grpc::ServerUnaryReactor* SweepServiceImpl::Change(grpc::CallbackServerContext* context, const std::string& id,
+                                                   const Make& make, v1::Sweep* response) {
   return edge_->CommandSweep(
-      context, id, response,
-      [operation](SweepId sweep) { return ControlSweep{sweep, operation}; },
-      [this](const Reply& answer, const Controller& controller, const auto& reply) {
+      context, id, response, make, [this](const Reply& answer, const Controller& controller, const auto& reply) {
         const Sweep* sweep = controller.state().FindSweep(answer.sweep);
         if (sweep == nullptr) return reply->Finish(NotFound("the sweep was deleted meanwhile"), "SWEEP_NOT_FOUND");
         edge_->RenderSweep(controller, *sweep, reply->response());
         reply->Ok();
       });
+}
+
+grpc::ServerUnaryReactor* SweepServiceImpl::Control(grpc::CallbackServerContext* context, const std::string& id,
+                                                    ControlSweep::Operation operation, v1::Sweep* response) {
+  return Change(
+      context, id, [operation](SweepId sweep) { return ControlSweep{sweep, operation}; }, response);
+}
+
+grpc::ServerUnaryReactor* SweepServiceImpl::UpdateSweep(grpc::CallbackServerContext* context,
+                                                        const v1::UpdateSweepRequest* request, v1::Sweep* response) {
+  struct UpdateSweep command;
+  if (request->has_priority()) command.priority = request->priority();
+  if (request->has_weight()) command.weight = request->weight();
+  if (request->has_max_parallel()) command.max_parallel = request->max_parallel();
+  switch (request->preemptible()) {
+    case v1::SweepSpec::Share::PREEMPTIBLE_UNSPECIFIED: break;
+    case v1::SweepSpec::Share::CHECKPOINT: command.preemptible = Preemptible::kCheckpoint; break;
+    case v1::SweepSpec::Share::NEVER: command.preemptible = Preemptible::kNever; break;
+    case v1::SweepSpec::Share::ALWAYS: command.preemptible = Preemptible::kAlways; break;
+    default: {
+      grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+      const std::string what = std::to_string(request->preemptible()) + " is no known value";
+      UnaryReply<v1::Sweep>(reactor, response)
+          .Finish(InvalidArgument("preemptible: " + what), "SWEEP_INVALID",
+                  {{"preemptible", what, "set CHECKPOINT, NEVER or ALWAYS"}});
+      return reactor;
+    }
+  }
+  return Change(
+      context, request->sweep(),
+      [command](SweepId sweep) mutable {
+        command.sweep = sweep;
+        return command;
+      },
+      response);
 }
 
 grpc::ServerUnaryReactor* SweepServiceImpl::StopSweep(grpc::CallbackServerContext* context,

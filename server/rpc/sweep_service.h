@@ -24,6 +24,8 @@ class SweepServiceImpl final : public v1::SweepService::CallbackService {
                                       v1::Sweep* response) override;
   grpc::ServerUnaryReactor* PauseSweep(grpc::CallbackServerContext* context, const v1::PauseSweepRequest* request,
                                        v1::Sweep* response) override;
+  grpc::ServerUnaryReactor* UpdateSweep(grpc::CallbackServerContext* context, const v1::UpdateSweepRequest* request,
+                                        v1::Sweep* response) override;
   grpc::ServerUnaryReactor* ResumeSweep(grpc::CallbackServerContext* context, const v1::ResumeSweepRequest* request,
                                         v1::Sweep* response) override;
   grpc::ServerUnaryReactor* DeleteSweep(grpc::CallbackServerContext* context, const v1::DeleteSweepRequest* request,
@@ -35,6 +37,10 @@ class SweepServiceImpl final : public v1::SweepService::CallbackService {
  private:
   grpc::ServerUnaryReactor* Control(grpc::CallbackServerContext* context, const std::string& id,
                                     ControlSweep::Operation operation, v1::Sweep* response);
+  // A command that `make` gives for the sweep's number, answered by the sweep as it is then.
+  template <typename Make>
+  grpc::ServerUnaryReactor* Change(grpc::CallbackServerContext* context, const std::string& id, const Make& make,
+                                   v1::Sweep* response);
   void Create(const v1::CreateSweepRequest& request, const Edge::SharedReply<v1::Sweep>& reply);
 
   Edge* const edge_;

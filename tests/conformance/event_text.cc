@@ -51,6 +51,11 @@ struct Describer {
     return "sweep_changed " + Text(e.sweep.value) + " " + Name(e.state) + " " + Name(e.becomes) + " " +
            Text(e.reason) + " " + Text(uint64_t{e.delete_when_ended}) + " " + Text(e.time);
   }
+  std::string operator()(const SweepUpdated& e) const {
+    return "sweep_updated " + Text(e.sweep.value) + " " + std::to_string(e.share.priority) + " " +
+           Text(e.share.weight) + " " + PreemptibleName(e.share.preemptible) + " " + std::to_string(e.max_parallel) +
+           " " + Text(e.time);
+  }
   std::string operator()(const SweepDeleted& e) const {
     return "sweep_deleted " + Text(e.sweep.value) + " " + Text(e.last_epoch.value);
   }
@@ -84,7 +89,8 @@ struct Describer {
     return "paused_judged " + Text(e.trial) + " " + Text(e.verdict) + " " + Text(e.time);
   }
   std::string operator()(const TrialStopping& e) const {
-    return "trial_stopping " + Text(e.trial) + " " + Text(e.reason) + " " + Text(e.time);
+    return "trial_stopping " + Text(e.trial) + " " + Text(e.reason) + " " + Text(e.time) + " " +
+           Text(uint64_t{e.preempts});
   }
   std::string operator()(const AttemptEnded& e) const {
     return "attempt_ended " + Text(e.attempt) + " " + Text(e.sequence) + " " + Name(e.state) + " " + Text(e.exit) +

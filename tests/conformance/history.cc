@@ -70,12 +70,25 @@ class HistoryMaker {
       case 3: return Control();
       case 4: return Drain();
       case 5: return Ask();
-      case 6: return StopOne();
+      case 6: return Chance(0.5) ? StopOne() : Update();
       case 7:
         if (Chance(0.2)) now_ = now_ + Seconds(25);  // leases run out
         return Step(Tick{});
       default: return Run();
     }
+  }
+
+  // Urgent sweeps make others make room.
+  void Update() {
+    if (state().sweeps().empty()) return;
+    auto sweep = state().sweeps().begin();
+    std::advance(sweep, static_cast<ptrdiff_t>(rng_.Below(state().sweeps().size())));
+    UpdateSweep update{.sweep = sweep->first};
+    if (Chance(0.7)) update.priority = static_cast<int32_t>(rng_.IntInclusive(-3, 3));
+    if (Chance(0.3)) update.weight = rng_.Uniform(0.1, 10);
+    if (Chance(0.3)) update.preemptible = static_cast<Preemptible>(rng_.Below(3));
+    if (Chance(0.3)) update.max_parallel = static_cast<int32_t>(rng_.Below(4));
+    Step(update);
   }
 
   static Parameter Options(const std::string& name, Distribution distribution, std::vector<Value> options) {
@@ -246,6 +259,7 @@ class HistoryMaker {
         record.exit.out_of_memory = Chance(0.1);
         record.exit.start_failed = Chance(0.1);
         record.exit.lost = Chance(0.1);
+        record.exit.stop_requested = Chance(0.5);
         if (Chance(0.3)) record.exit.exit_code.reset(), record.exit.signal = 9;
         if (Chance(0.5)) record.exit.reason = "Traceback:\n  'größe' \"x\"";
         break;

@@ -67,7 +67,7 @@ void Checker::Check(const Measured& event) {
                  std::to_string(trial.last_step));
   }
   // Decision for decision as a controller that never crashed.
-  if (trial.state != TrialState::kRunning) {
+  if (trial.state != TrialState::kRunning && !trial.Preempting()) {
     if (event.verdict != Verdict{}) world_->Fail("a verdict on " + name + ", which is being stopped already");
     return;
   }

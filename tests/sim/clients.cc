@@ -72,6 +72,14 @@ void DrawStop(const SimOptions& options, int number, SweepSpec* spec) {
   if (rng.Below(4) == 0 && gpus) spec->budget.gpu_hours = rng.Uniform(0.001, 0.1);
 }
 
+ShareSpec DrawShare(Rng* rng) {
+  ShareSpec share;
+  share.priority = static_cast<int32_t>(rng->IntInclusive(-1, 1));
+  share.weight = rng->Uniform(0.2, 5);
+  share.preemptible = static_cast<Preemptible>(rng->Below(3));
+  return share;
+}
+
 }  // namespace
 
 SweepSpec DrawSweep(const SimOptions& options, int number) {
@@ -127,6 +135,9 @@ SweepSpec DrawSweep(const SimOptions& options, int number) {
   spec.scheduler.promotion = spec.scheduler.type == "asha" && !spec.ask_tell && promotion.Below(2) == 0;
   if (coin(0.2)) spec.repeats = static_cast<int32_t>(rng.IntInclusive(2, 3));
   DrawHyperBand(options, number, &spec);
+  constexpr uint64_t kStreamShare = 0x7368617265;
+  Rng share = Rng::ForLabels({options.seed, kStreamShare, static_cast<uint64_t>(number)});
+  if (share.Below(2) == 0) spec.share = DrawShare(&share);
   DrawStop(options, number, &spec);
   return spec;
 }
@@ -178,6 +189,13 @@ void Operator::Act() {
   std::advance(sweep, static_cast<ptrdiff_t>(world_->rng().Below(created_.size())));
   if (world_->Chance(0.3)) {
     return controller_->Call(StopTrial{{*sweep, static_cast<uint32_t>(world_->rng().Below(8))}}, ignore);
+  }
+  if (world_->Chance(0.25)) {
+    const ShareSpec share = DrawShare(&world_->rng());
+    UpdateSweep update{.sweep = *sweep, .priority = share.priority, .weight = share.weight};
+    if (world_->Chance(0.3)) update.preemptible = share.preemptible;
+    if (world_->Chance(0.3)) update.max_parallel = static_cast<int32_t>(world_->rng().Below(4));
+    return controller_->Call(update, ignore);
   }
   // Stopping and deleting are rare, so that something is left to see.
   const Operation operations[] = {Operation::kPause, Operation::kPause,  Operation::kResume, Operation::kResume,

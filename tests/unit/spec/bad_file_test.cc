@@ -261,13 +261,23 @@ constexpr Bad kBad[] = {
      true},
     {"an unknown style", "metric: loss:min\ntrials: 3\ncommand: a\nargs: gnuu\n",
      "f:4: args: there is no argument style \"gnuu\" (did you mean \"gnu\"?)", true},
+    {"a word for preemption that is none", "metric: loss:min\ntrials: 3\ncommand: a\npreemptible: yes\n",
+     "f:4: preemptible: \"yes\" does not say when trials may be preempted (use checkpoint (those that have named "
+     "one), always or never)",
+     true},
+    {"a priority beyond all", "metric: loss:min\ntrials: 3\ncommand: a\npriority: 1000001\n",
+     "f:4: priority: 1000001 is not between -1000000 and 1000000 (use 0 for an ordinary sweep, more for an urgent "
+     "one, less for one that can wait)",
+     true},
+    {"a weight of nothing", "metric: loss:min\ntrials: 3\ncommand: a\nweight: 0\n",
+     "f:4: weight: 0.0 is not above 0 and at most 1e+06 (use 1 for an ordinary sweep, 2 for twice its share)", true},
     {"an empty file", "",
      "f: the file is empty (write at least command, parameters, metric and trials)", true},
     {"only text", "hello",
      "f: here stands the text \"hello\", not an object (write \"key: value\" lines; the keys are "
      "name, command, trainable, "
-     "args, workdir, env, parameters, constraints, metric, metrics, search, scheduler, trials, max_parallel, repeats, "
-     "budget, "
+     "args, workdir, env, parameters, constraints, metric, metrics, search, scheduler, trials, max_parallel, "
+     "priority, weight, preemptible, repeats, budget, "
      "resources, retry, checkpoints, stop, collect, points, report, "
      "ask_tell, $schema)",
      true},

@@ -55,6 +55,10 @@ class RandomSpec {
     spec.resources.gpus = Coin() ? static_cast<double>(rng_.Below(8)) : rng_.Uniform();
     spec.resources.gpus_optional = Coin();
     spec.resources.cpus = 1 + static_cast<int32_t>(rng_.Below(8));
+    if (Coin()) {
+      spec.share = {static_cast<int32_t>(rng_.Below(2'000'001)) - 1'000'000, 1e-6 + rng_.Uniform(),
+                    static_cast<Preemptible>(rng_.Below(3))};
+    }
     spec.retry = {static_cast<int32_t>(rng_.Below(4)), static_cast<int32_t>(rng_.Below(9))};
     if (Coin()) {
       spec.checkpoints = {Coin(), Coin(), Coin(), Coin() ? 0 : 1 + static_cast<int64_t>(rng_.Below(1'000'000'000'000))};

@@ -123,6 +123,34 @@ TEST(SweepApiTest, AnUnknownSweepIsNotFoundAndTheClosestIdIsNamed) {
   ExpectRefused(rig.sweeps->GetSweep(&context3, {}, &sweep), StatusCode::INVALID_ARGUMENT, "SWEEP_MISSING");
 }
 
+TEST(SweepApiTest, SharesChangeWhileASweepRunsAndAreShownAtOnce) {
+  Rig rig;
+  rig.Serve();
+  rig.Create(RandomSweep("digits", 5));
+  v1::Sweep sweep;
+  v1::UpdateSweepRequest request;
+  request.set_sweep("digits");
+  request.set_priority(3);
+  request.set_max_parallel(2);
+  Context context;
+  EXPECT_TRUE(rig.sweeps->UpdateSweep(&context, request, &sweep).ok());
+  EXPECT_EQ(sweep.spec().share().priority(), 3);
+  EXPECT_EQ(sweep.spec().share().weight(), 1);
+  EXPECT_EQ(sweep.spec().budget().max_parallel(), 2);
+  v1::GetSweepRequest get;
+  get.set_sweep("digits");
+  Context context2;
+  EXPECT_TRUE(rig.sweeps->GetSweep(&context2, get, &sweep).ok());
+  EXPECT_EQ(sweep.spec().share().priority(), 3);
+  request.set_weight(0);
+  Context context3;
+  ExpectRefused(rig.sweeps->UpdateSweep(&context3, request, &sweep), StatusCode::INVALID_ARGUMENT, "SWEEP_INVALID");
+  request.clear_weight();
+  request.set_preemptible(static_cast<v1::SweepSpec::Share::Preemptible>(9));
+  Context context4;
+  ExpectRefused(rig.sweeps->UpdateSweep(&context4, request, &sweep), StatusCode::INVALID_ARGUMENT, "SWEEP_INVALID");
+}
+
 TEST(SweepApiTest, PauseResumeStopAndDeleteFollowTheStates) {
   Rig rig;
   rig.Serve();
