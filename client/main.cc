@@ -216,8 +216,8 @@ class CommandLine {
     bool has_flags = false;
     for (const std::string* one :
          {&quick.name, &quick.metric, &quick.search, &quick.scheduler, &quick.trials,
-          &quick.repeats, &quick.max_parallel, &quick.priority, &quick.weight, &quick.stop, &quick.budget, &quick.resources, &quick.args,
-          &quick.workdir}) {
+          &quick.repeats, &quick.max_parallel, &quick.priority, &quick.weight, &quick.stop,
+          &quick.budget, &quick.resources, &quick.args, &quick.workdir}) {
       has_flags = has_flags || !one->empty();
     }
     for (const auto* list : {&quick.params, &quick.constraints, &quick.require, &quick.env,

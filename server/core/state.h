@@ -52,8 +52,8 @@ struct TrialCheckpoints {
 constexpr size_t kNamedCheckpointsMax = 16;
 
 // States: pending -> running -> completed | stopped | failed; running -> stopping -> (stopped | completed |
-// cancelled | paused | pending, if it was to make room); paused -> pending when the scheduler lets it go on, else -> stopped; running -> pending again
-// when its attempt was lost or is tried once more; any but terminal -> cancelled.
+// cancelled | paused | pending, if it was to make room); paused -> pending when the scheduler lets it go on, else ->
+// stopped; running -> pending again when its attempt was lost or is tried once more; any but terminal -> cancelled.
 struct Trial {
   TrialState state = TrialState::kPending;
   bool from_user = false;            // one of the spec's points, or a repeat of one
