@@ -32,8 +32,9 @@ class Journal {
   // Gives every event in order. DATA_LOSS if what is stored cannot be read.
   virtual Status Replay(const std::function<void(const Event&)>& apply) = 0;
 
-  // Returns after all the events are on stable storage, or none of them is. An error is sticky: nothing can be
-  // appended after it, since the state in memory is ahead of what is stored; the process must end and recover.
+  // Returns after all the events are on stable storage, or none of them is. RESOURCE_EXHAUSTED, the disk is full: the
+  // same events may be tried again. Any other error is sticky: nothing can be appended after it, since the state in
+  // memory is ahead of what is stored; the process must end and recover.
   virtual Status Append(const std::vector<Event>& events) = 0;
 
   // Durable measurements of a sweep (of one trial if given) after `position`, oldest first, at most `limit`.

@@ -49,7 +49,7 @@ Status MemoryJournal::Append(const std::vector<Event>& events) {
   TS_RETURN_IF_ERROR(error_);
   const uint64_t number = disk_->appends_++;
   if (number == disk_->fail_at_) {
-    return error_ = ResourceExhausted("the disk is full");
+    return ResourceExhausted("the disk is full");
   }
   MemoryDisk::Commit commit{events.size(), events};
   if (number == disk_->die_at_) {

@@ -25,7 +25,7 @@ class MemoryDisk {
   // The next Append but `n` (0: the next one) dies while it commits: it writes, never syncs, and returns ABORTED. The
   // journal is dead then; Crash says what is left on the disk.
   void DieAtAppend(uint64_t n) { die_at_ = appends_ + n; }
-  // The next Append but `n` finds the disk full: nothing is written, RESOURCE_EXHAUSTED.
+  // The next Append but `n` finds the disk full: nothing is written, RESOURCE_EXHAUSTED. The one after it has room.
   void FailAtAppend(uint64_t n) { fail_at_ = appends_ + n; }
   // Settles what was not synced. Call it between two journals.
   void Crash(Tail tail);

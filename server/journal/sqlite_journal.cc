@@ -320,13 +320,21 @@ Status SqliteJournal::Append(const std::vector<Event>& events) {
   if (wal_pages_ > kCheckpointPagesMax) {
     sqlite3_wal_checkpoint_v2(database_->handle(), nullptr, SQLITE_CHECKPOINT_RESTART, nullptr, nullptr);
   }
+  const uint64_t seq_before = last_seq_;
+  const size_t purges_before = purges_.size();
   bool ok = begin_.Run();
   for (size_t i = 0; ok && i < events.size(); ++i) ok = Write(events[i]);
   ok = ok && commit_.Run();
   if (!ok) {
-    failed_ = database_->Error("cannot write the journal");
-    sqlite3_exec(database_->handle(), "ROLLBACK", nullptr, nullptr, nullptr);
-    return failed_;
+    const Status error = database_->Error("cannot write the journal");
+    const bool rolled_back = sqlite3_get_autocommit(database_->handle()) != 0 ||
+                             sqlite3_exec(database_->handle(), "ROLLBACK", nullptr, nullptr, nullptr) == SQLITE_OK;
+    if (error.code() == StatusCode::kResourceExhausted && rolled_back) {
+      last_seq_ = seq_before;
+      purges_.resize(purges_before);
+      return error;
+    }
+    return failed_ = error;
   }
   if (wal_pages_ > kCheckpointPages) checkpointer_->Wake();
   return OkStatus();

@@ -31,6 +31,7 @@ Refusal Edge::Admit() const {
     case Phase::kStarting:
       return {Unavailable("the controller is starting and reads its journal; try again"), "CONTROLLER_STARTING"};
     case Phase::kServing:
+      if (loop_->full()) return {ResourceExhausted(kDiskFullText), "DISK_FULL"};
       return {OkStatus(), ""};
     case Phase::kDraining:
       break;

@@ -53,7 +53,7 @@ StatusOr<uint64_t> Loop::Start() {
 void Loop::Post(Command command, Done done) {
   {
     std::lock_guard lock(mutex_);
-    if (!stopping_) {
+    if (!stopping_ && !(full_ && done)) {
       mailbox_.push_back({std::move(command), std::move(done), nullptr});
       if (mailbox_.size() == 1) wake_.notify_one();
       return;
@@ -61,8 +61,13 @@ void Loop::Post(Command command, Done done) {
   }
   if (!done) return;
   Reply reply;
-  reply.status = Unavailable("the controller is stopping; try again");
-  reply.reason = "CONTROLLER_DRAINING";
+  if (full_) {
+    reply.status = ResourceExhausted(kDiskFullText);
+    reply.reason = "DISK_FULL";
+  } else {
+    reply.status = Unavailable("the controller is stopping; try again");
+    reply.reason = "CONTROLLER_DRAINING";
+  }
   done(reply, controller_);
 }
 
@@ -113,7 +118,7 @@ void Loop::Run() {
       next_tick = now + kTickInterval;
       more_maintenance = true;
     }
-    if (!RunBatch(&batch)) return;
+    if (!RunBatch(&batch)) break;
     batch.clear();
     if (sinks_.observer != nullptr) next_observation = sinks_.observer->Observe(controller_, clock_());
   }
@@ -136,7 +141,9 @@ bool Loop::RunBatch(std::vector<Item>* batch) {
     }
     controller_.Step(item.command, token, now, &output_);
   }
-  const Status durable = journal_->Append(output_.events);
+  Status durable = journal_->Append(output_.events);
+  if (durable.code() == StatusCode::kResourceExhausted) durable = WaitForRoom(std::move(durable));
+  if (full_) return false;  // stopped while it waited
   if (!durable.ok()) {
     Log(LogLevel::kError, "journal_failed", {{"error", Message(durable)}});
     {
@@ -152,6 +159,24 @@ bool Loop::RunBatch(std::vector<Item>* batch) {
     if (item.read) item.read(controller_, now);
   }
   return true;
+}
+
+Status Loop::WaitForRoom(Status full) {
+  constexpr std::chrono::milliseconds kTryAgainAfter{500};
+  Log(LogLevel::kError, "disk_full",
+      {{"what", "nothing new is taken until there is room for the journal; trials run on"}, {"error", Message(full)}});
+  full_ = true;
+  while (full.code() == StatusCode::kResourceExhausted) {
+    {
+      std::unique_lock lock(mutex_);
+      wake_.wait_for(lock, kTryAgainAfter, [this] { return stopping_; });
+      if (stopping_) return full;
+    }
+    full = journal_->Append(output_.events);
+  }
+  full_ = false;
+  if (full.ok()) Log(LogLevel::kInfo, "disk_has_room", {});
+  return full;
 }
 
 void Loop::Release(Output* output) {

@@ -41,6 +41,10 @@ struct LoopSinks {
   EffectSink* checkpoints = nullptr;  // DropCheckpoint, DropCheckpoints
 };
 
+// What users are told while the disk is full.
+inline constexpr const char* kDiskFullText =
+    "the controller's disk is full; trials run on, and it takes new work by itself once there is room";
+
 class Loop {
  public:
   // Runs on the loop thread once the command's events are durable.
@@ -63,6 +67,10 @@ class Loop {
   // Finishes what was posted before, commits it, answers everybody, and joins the thread. Idempotent.
   void Stop();
 
+  // While the journal's disk is full. Nothing new is taken then: Post answers RESOURCE_EXHAUSTED to whoever waits for an
+  // answer. What was taken before is tried again until there is room, and answered then. Thread-safe.
+  bool full() const { return full_.load(); }
+
   // Set when the journal failed: the process must end, since what is in memory is not on disk.
   Status fatal_error() const;
   // Called once from the loop thread when the journal fails.
@@ -76,6 +84,8 @@ class Loop {
   };
   void Run();
   bool RunBatch(std::vector<Item>* batch);
+  // Tries to append again until there is room, or Stop has begun: then it is full still. Other errors are the journal's.
+  Status WaitForRoom(Status full);
   void Release(Output* output);
 
   Controller controller_;
@@ -88,6 +98,7 @@ class Loop {
   std::condition_variable wake_;
   std::vector<Item> mailbox_;   // guarded by mutex_
   bool stopping_ = false;       // guarded by mutex_
+  std::atomic<bool> full_{false};
   Status fatal_;                // guarded by mutex_
 
   // Loop thread only.

@@ -1,5 +1,6 @@
 """Faults: kill -9 of the controller and of a worker in mid-sweep, drains, and trials that misbehave."""
 
+import json
 import os
 import signal
 import time
@@ -71,6 +72,57 @@ class Kills(harness.TestCase):
         self.assertEqual(worker.terminate(60), 0, worker.output())
         self.start_worker("w2")
         self.check_whole("toy", 3, 12)
+
+
+# Reports until the test lets it end, then says how often.
+STEPS = r'''
+import os, sys, time
+go_on = os.path.join(os.path.dirname(sys.argv[0]), "go-on")
+step = 0
+while not (step > 3 and os.path.exists(go_on)):
+    step += 1
+    print("step=%d loss=%g" % (step, 1.0 / step))
+    time.sleep(0.1)
+print("last step %d" % step)
+'''
+
+
+class FullDisk(harness.TestCase):
+    def test_a_full_disk_refuses_new_work_keeps_trials_running_and_is_left_behind(self):
+        full = os.path.join(self.folder, "full")
+        preload = os.path.join(harness.BIN, "..", "lib", "libtunesmith_full_disk.so")
+        self.start_server(env={
+            "LD_PRELOAD": os.path.abspath(preload), "TUNESMITH_TEST_FULL": full,
+            "TUNESMITH_TEST_FULL_UNDER": os.path.join(self.folder, "server") + "/",
+            "ASAN_OPTIONS": "verify_asan_link_order=0"})
+        self.start_worker("w1")
+        spec = {"name": "kept", "command": ["/usr/bin/python3", "-u", self.write("steps.py", STEPS)], "args": "none",
+                "parameters": {"x": {"uniform": [0, 1]}}, "metric": "loss:min", "trials": 2}
+        file = self.write("sweep.json", json.dumps(spec))
+        self.cli("submit", file)
+        harness.wait_for("the first steps", lambda: [t.last_step > 1 for t in self.trials("kept")] == [True] * 2)
+        self.write("full", "")
+
+        def refused():
+            answer = self.cli("submit", file, check=False)
+            return answer.returncode != 0 and answer.stderr
+
+        said = harness.wait_for("the full disk to be noticed", refused)
+        self.assertIn("the controller's disk is full; trials run on", said)
+        # The trials go on meanwhile, and end.
+        self.write("go-on", "")
+        harness.wait_for("the trials to end", lambda: not harness.processes_with("steps.py"))
+        os.remove(full)
+        harness.wait_for("room", lambda: self.cli("ls", check=False).returncode == 0)
+        self.wait_sweep("kept")
+        for number in (0, 1):
+            trial = self.trial("kept", number)
+            self.assertEqual(len(trial.attempts), 1)
+            steps = [m.step for m in self.measurements("kept", number)]
+            self.assertEqual(steps, list(range(1, len(steps) + 1)))
+            self.assertIn("last step %d" % len(steps), self.cli("logs", "kept", str(number)).stdout)
+        self.cli("submit", file)
+        self.wait_sweep("kept-2")
 
 
 class Misbehaviour(harness.TestCase):

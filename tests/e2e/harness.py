@@ -142,12 +142,12 @@ class TestCase(unittest.TestCase):
         self.programs.append(program)
         return program
 
-    def start_server(self, data="server", listen=None, extra=()):
+    def start_server(self, data="server", listen=None, extra=(), env=None):
         port_file = os.path.join(self.folder, data + ".port")
         with contextlib.suppress(FileNotFoundError):
             os.remove(port_file)
         server = self.start("server", ["tunesmith-server", "--listen", listen or "127.0.0.1:0", "--data-dir",
-                                       os.path.join(self.folder, data), "--port-file", port_file] + list(extra))
+                                       os.path.join(self.folder, data), "--port-file", port_file] + list(extra), env)
 
         def address():
             if not server.alive():
