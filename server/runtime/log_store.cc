@@ -61,15 +61,18 @@ void LogStore::Deliver(Effect effect) {
     fd = open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
   }
   const File file(fd);
+  const auto lost = lost_.find(append->attempt);
+  const int64_t dropped = append->dropped_bytes + (lost == lost_.end() ? 0 : lost->second);
   std::string text;
-  if (append->dropped_bytes > 0) {
-    text = "\n[... " + std::to_string(append->dropped_bytes) + " bytes are not kept here ...]\n";
-  }
+  if (dropped > 0) text = "\n[... " + std::to_string(dropped) + " bytes are not kept here ...]\n";
   text += append->data;
   if (!file.ok() || FileSize(file.fd()) >= kForwardedLogBytesMax + static_cast<int64_t>(kTrialLineBytesMax)) return;
-  // Logs are not worth stopping for: what a full disk swallows is said once per line of ours.
-  if (write(file.fd(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
+  // Logs are not worth stopping for: what a full disk swallows is counted, and said where the log goes on.
+  if (write(file.fd(), text.data(), text.size()) == static_cast<ssize_t>(text.size())) {
+    if (lost != lost_.end()) lost_.erase(lost);
+  } else {
     Log(LogLevel::kWarning, "log_not_kept", {{"file", path}, {"error", std::generic_category().message(errno)}});
+    lost_[append->attempt] = dropped + static_cast<int64_t>(append->data.size());
   }
 }
 

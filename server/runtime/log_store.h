@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 
 #include "common/status.h"
@@ -28,6 +29,7 @@ class LogStore : public EffectSink {
  private:
   std::string Path(const AttemptId& attempt) const;
   std::string folder_;
+  std::map<AttemptId, int64_t> lost_;  // bytes that a full disk swallowed; loop thread only
 };
 
 }  // namespace tunesmith

@@ -53,7 +53,7 @@ StatusOr<uint64_t> Loop::Start() {
 void Loop::Post(Command command, Done done) {
   {
     std::lock_guard lock(mutex_);
-    if (!stopping_ && !(full_ && done)) {
+    if (!stopping_) {
       mailbox_.push_back({std::move(command), std::move(done), nullptr});
       if (mailbox_.size() == 1) wake_.notify_one();
       return;
@@ -61,13 +61,8 @@ void Loop::Post(Command command, Done done) {
   }
   if (!done) return;
   Reply reply;
-  if (full_) {
-    reply.status = ResourceExhausted(kDiskFullText);
-    reply.reason = "DISK_FULL";
-  } else {
-    reply.status = Unavailable("the controller is stopping; try again");
-    reply.reason = "CONTROLLER_DRAINING";
-  }
+  reply.status = Unavailable("the controller is stopping; try again");
+  reply.reason = "CONTROLLER_DRAINING";
   done(reply, controller_);
 }
 

@@ -67,8 +67,8 @@ class Loop {
   // Finishes what was posted before, commits it, answers everybody, and joins the thread. Idempotent.
   void Stop();
 
-  // While the journal's disk is full. Nothing new is taken then: Post answers RESOURCE_EXHAUSTED to whoever waits for an
-  // answer. What was taken before is tried again until there is room, and answered then. Thread-safe.
+  // While the journal's disk is full. What is posted waits until there is room, and is answered then: users are told
+  // instead of asking. Thread-safe.
   bool full() const { return full_.load(); }
 
   // Set when the journal failed: the process must end, since what is in memory is not on disk.
@@ -84,7 +84,8 @@ class Loop {
   };
   void Run();
   bool RunBatch(std::vector<Item>* batch);
-  // Tries to append again until there is room, or Stop has begun: then it is full still. Other errors are the journal's.
+  // Tries to append again until there is room, or until Stop has begun: then it is full still. Other errors are the
+  // journal's.
   Status WaitForRoom(Status full);
   void Release(Output* output);
 
