@@ -87,6 +87,10 @@ const std::vector<CommandHelp>& AllCommandHelp() {
        "tunesmith simulate --scheduler sweep.yaml < reports.jsonl\n"
        "tunesmith simulate --scheduler asha.yaml --reports reports.jsonl | jq -c 'select(.action == \"stop\")'\n"
        "echo '{\"trial\": \"a\", \"step\": 3, \"loss\": 0.42}' | tunesmith simulate --scheduler asha.yaml"},
+      {"replay", "What another scheduler would have done and saved on a sweep",
+       "tunesmith replay digits --scheduler asha.yaml\n"
+       "tunesmith replay digits --scheduler asha.yaml --limit 20\n"
+       "echo '{type: asha, max_t: 27}' | tunesmith replay digits --scheduler - -o json"},
       {"help", "Help on a command, exit-codes or environment",
        "tunesmith help run\ntunesmith help exit-codes"},
   };
@@ -144,7 +148,7 @@ std::string UnknownCommand(const std::string& word) {
       {"list", "ls"},        {"attach", "watch"},    {"top", "watch"},    {"status", "show"},
       {"get", "show"},       {"log", "logs"},        {"delete", "rm"},    {"remove", "rm"},
       {"kill", "stop"},      {"cancel", "stop"},     {"start", "run"},    {"lint", "check"},
-      {"validate", "check"}, {"replay", "simulate"}, {"continue", "resume"}, {"nodes", "workers"}};
+      {"validate", "check"}, {"backtest", "replay"}, {"continue", "resume"}, {"nodes", "workers"}};
   std::string closest = ClosestWord(word, names);
   for (const auto& [synonym, command] : synonyms) {
     if (word == synonym) closest = command;

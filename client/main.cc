@@ -64,6 +64,7 @@ struct Flags {
   std::string file;
   SetFlags set;
   SimulateFlags simulate;
+  ReplayFlags replay;
   std::string topic;
   bool force = false;
   bool stop_running = false;
@@ -381,6 +382,17 @@ class CommandLine {
         ->required();
     simulate->add_option("--reports", flags_.simulate.reports,
                          "JSON lines {\"trial\": \"a\", \"step\": 3, \"loss\": 0.42} (default: stdin)");
+    CLI::App* replay = Add("replay", [this](const Settings& settings) {
+      flags_.replay.sweep = flags_.sweep;
+      return ReplayCommand(settings, flags_.replay);
+    });
+    AddSweep(replay);
+    replay
+        ->add_option("--scheduler", flags_.replay.scheduler,
+                     "A sweep file, or one with just its scheduler section (YAML or JSON); - is stdin")
+        ->required();
+    replay->add_option("--limit", flags_.replay.limit, "List at most so many trials")
+        ->check(CLI::Range(1u, UINT32_MAX));
     CLI::App* help = Add("help", [this](const Settings&) { return Help(); });
     help->add_option("TOPIC", flags_.topic, "A command, exit-codes or environment");
   }

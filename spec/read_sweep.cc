@@ -33,12 +33,16 @@ class SweepReader {
     return std::move(spec_);
   }
 
-  // The content of a scheduler section, which has no search beside it to take a metric from.
-  std::optional<SweepSpec> ReadSchedulerAlone(const Node& section) {
+  // The content of a scheduler section, which has no search beside it to take a metric from; perhaps one is lent.
+  std::optional<SweepSpec> ReadSchedulerAlone(const Node& section, const Objective* lent) {
     log_->Note("scheduler", section.at);
+    if (lent != nullptr) {
+      common_metric_ = lent->metric;
+      common_goal_ = lent->goal;
+    }
     Scheduler(section, "scheduler");
     SettleMetric();
-    if (spec_.scheduler.metric.empty() && spec_.scheduler.type != "fifo") {
+    if (SchedulerMetric(spec_).empty() && spec_.scheduler.type != "fifo") {
       log_->Add("scheduler.metric", "no metric is named, so no trial is better than another",
                 "add metric: loss and mode: min");
     }
@@ -564,13 +568,13 @@ std::optional<SweepSpec> ReadSweep(const Node& root, FieldLog* log) {
   return SweepReader(log).Read(root);
 }
 
-std::optional<SweepSpec> ReadSchedulerOf(const Node& root, FieldLog* log) {
+std::optional<SweepSpec> ReadSchedulerOf(const Node& root, FieldLog* log, const Objective* lent) {
   SweepReader reader(log);
   if (root.kind != Node::Kind::kMap) return reader.Read(root);
   const Node* section = root.Find("scheduler");
-  if (section != nullptr && root.keys.size() == 1) return reader.ReadSchedulerAlone(*section);
+  if (section != nullptr && root.keys.size() == 1) return reader.ReadSchedulerAlone(*section, lent);
   if (root.keys.empty() || reader.HasSweepKey(root)) return reader.Read(root);
-  return reader.ReadSchedulerAlone(root);
+  return reader.ReadSchedulerAlone(root, lent);
 }
 
 namespace {
@@ -593,9 +597,10 @@ std::optional<SweepSpec> ParseSweepFile(std::string_view text, std::vector<FileP
   return ParseWith(ReadSweep, text, problems);
 }
 
-std::optional<SweepSpec> ParseSchedulerFile(std::string_view text,
-                                            std::vector<FileProblem>* problems) {
-  return ParseWith(ReadSchedulerOf, text, problems);
+std::optional<SweepSpec> ParseSchedulerFile(std::string_view text, std::vector<FileProblem>* problems,
+                                            const Objective* lent) {
+  return ParseWith([lent](const Node& root, FieldLog* log) { return ReadSchedulerOf(root, log, lent); }, text,
+                   problems);
 }
 
 std::string FormatProblem(const std::string& file, const FileProblem& problem) {

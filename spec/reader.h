@@ -100,6 +100,6 @@ std::string_view OperatorText(Condition::Op op);
 // passed Validate.
 std::optional<SweepSpec> ReadSweep(const Node& root, FieldLog* log);
 // The same of a file that may hold just a scheduler section (ParseSchedulerFile).
-std::optional<SweepSpec> ReadSchedulerOf(const Node& root, FieldLog* log);
+std::optional<SweepSpec> ReadSchedulerOf(const Node& root, FieldLog* log, const Objective* lent);
 
 }  // namespace tunesmith

@@ -226,9 +226,10 @@ struct FileProblem {
 std::optional<SweepSpec> ParseSweepFile(std::string_view text, std::vector<FileProblem>* problems);
 
 // Reads the scheduler that a file describes: a sweep file, one whose only key is `scheduler`, or one with the content
-// of that section, which then names its metric. Of the spec only what SchedulerOptionsOf and SchedulerMetric take, and
-// the seed, mean something.
-std::optional<SweepSpec> ParseSchedulerFile(std::string_view text, std::vector<FileProblem>* problems);
+// of that section. The last two name their metric, unless there is `lent`, which is taken where they name none. Of the
+// spec only what SchedulerOptionsOf and SchedulerMetric take, and the seed, mean something.
+std::optional<SweepSpec> ParseSchedulerFile(std::string_view text, std::vector<FileProblem>* problems,
+                                            const Objective* lent = nullptr);
 
 // One `--param NAME=DISTRIBUTION(...)` of the command line, e.g. "lr=loguniform(1e-5,1e-1)", "bs=choice(32,64)",
 // "momentum=uniform(0.5,0.99) when optimizer=sgd".

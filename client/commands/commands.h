@@ -85,4 +85,11 @@ struct SimulateFlags {
 };
 int SimulateCommand(const Settings& settings, const SimulateFlags& flags);
 
+struct ReplayFlags {
+  std::string sweep;
+  std::string scheduler;  // file; "-": stdin
+  int64_t limit = 0;      // trials that are listed; 0 = all
+};
+int ReplayCommand(const Settings& settings, const ReplayFlags& flags);
+
 }  // namespace tunesmith

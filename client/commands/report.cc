@@ -154,6 +154,21 @@ std::optional<SweepSpec> LoadSweep(const SweepSource& source) {
   return spec;
 }
 
+std::optional<SweepSpec> LoadScheduler(const std::string& file, const Objective* lent, int* exit_code) {
+  const StatusOr<std::string> text = ReadSweepText(file);
+  if (!text.ok()) {
+    *exit_code = Fail(text.status());
+    return std::nullopt;
+  }
+  std::vector<FileProblem> problems;
+  auto spec = ParseSchedulerFile(*text, &problems, lent);
+  if (spec) return spec;
+  for (const FileProblem& problem : problems) Say(FormatProblem(file, problem));
+  Say(std::to_string(problems.size()) + (problems.size() == 1 ? " problem" : " problems"));
+  *exit_code = kExitUsage;
+  return std::nullopt;
+}
+
 RecordWriter::Options RecordOptions(const Settings& settings) {
   RecordWriter::Options options;
   options.format = settings.format;

@@ -34,6 +34,9 @@ StatusOr<std::string> ReadSweepText(const std::string& file);
 // folder of its sweep file, or in the current folder where there is none.
 std::optional<SweepSpec> LoadSweep(const SweepSource& source);
 
+// The scheduler of a file, see ParseSchedulerFile; nullopt and the exit code if it is wrong, which has been said.
+std::optional<SweepSpec> LoadScheduler(const std::string& file, const Objective* lent, int* exit_code);
+
 RecordWriter::Options RecordOptions(const Settings& settings);
 
 }  // namespace tunesmith

@@ -78,22 +78,6 @@ class LineSource {
   int error_ = 0;
 };
 
-// The scheduler's spec; nullopt and the exit code if the file is wrong, which has been said.
-std::optional<SweepSpec> LoadScheduler(const std::string& file, int* exit_code) {
-  const StatusOr<std::string> text = ReadSweepText(file);
-  if (!text.ok()) {
-    *exit_code = Fail(text.status());
-    return std::nullopt;
-  }
-  std::vector<FileProblem> problems;
-  auto spec = ParseSchedulerFile(*text, &problems);
-  if (spec) return spec;
-  for (const FileProblem& problem : problems) Say(FormatProblem(file, problem));
-  Say(std::to_string(problems.size()) + (problems.size() == 1 ? " problem" : " problems"));
-  *exit_code = kExitUsage;
-  return std::nullopt;
-}
-
 // How many trials the sweep has; 0 where only a scheduler is described, or the grid decides.
 int64_t TrialsOf(const SweepSpec& spec) {
   const bool grid = std::any_of(spec.parameters.begin(), spec.parameters.end(),
@@ -189,7 +173,7 @@ int SimulateCommand(const Settings& settings, const SimulateFlags& flags) {
     return kExitUsage;
   }
   int exit_code = kExitOk;
-  const auto spec = LoadScheduler(flags.scheduler, &exit_code);
+  const auto spec = LoadScheduler(flags.scheduler, nullptr, &exit_code);
   if (!spec) return exit_code;
   Problems problems;
   auto scheduler = MakeScheduler(SchedulerOptionsOf(*spec, spec->search.seed.value_or(0)), &problems);

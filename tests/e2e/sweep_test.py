@@ -196,6 +196,130 @@ class Simulate(harness.TestCase):
             self.assertEqual(self.cli("simulate", *args, check=False, server=False, input="").returncode, 2, args)
 
 
+class Replay(harness.TestCase):
+    """What `replay` says of sweeps that have run, against `simulate` on the same reports."""
+
+    ASHA = "{type: asha, max_t: 6, reduction_factor: 2}"
+
+    def run_sweep(self, **changes):
+        self.start_server()
+        self.start_worker(cpus=2)
+        changes.setdefault("parameters", {"x": {"uniform": [0, 1]}, "epochs": {"constant": 8},
+                                          "pause": {"constant": 0.01}})
+        self.cli("run", self.write_sweep(trials=8, **changes))
+
+    def replay(self, scheduler, *args, **options):
+        return self.cli("replay", "toy", "--scheduler", self.write("other.yaml", scheduler), *args, **options)
+
+    def test_it_stops_whom_simulate_stops_on_the_exported_reports(self):
+        self.run_sweep()
+        exported = self.cli("export", "toy", "--measurements", "-o", "jsonl").stdout
+        answers = self.cli("simulate", "--scheduler",
+                           self.write("simulated.yaml", self.ASHA[:-1] + ", metric: loss, mode: min}"), "-o", "jsonl",
+                           input=exported, server=False).stdout
+        expected = {}
+        for line in answers.splitlines():
+            answer = json.loads(line)
+            if answer.get("action") == "stop":
+                expected[answer["trial"]] = (answer["step"], answer["reason"], answer["text"])
+        self.assertGreaterEqual(len(expected), 8)  # all get to max_t at the latest
+        self.assertIn("below_cutoff", [reason for _, reason, _ in expected.values()])
+
+        whole = json.loads(self.replay(self.ASHA, "-o", "json").stdout)
+        self.assertEqual({d["trial"]: (d["steps"], d["reason"], d["text"]) for d in whole["decisions"]}, expected)
+        self.assertEqual(whole["run"]["steps"], 8 * 8)
+        self.assertEqual(whole["replay"]["steps"], sum(step for step, _, _ in expected.values()))
+        self.assertEqual(whole["replay"]["stopped"], sum(r != "reached_max" for _, r, _ in expected.values()))
+        self.assertEqual((whole["beyond"], whole["finished"], whole["metric"]), (0, True, "loss"))
+        self.assertLess(whole["replay"]["seconds"], whole["run"]["seconds"])
+        best = json.loads(self.cli("best", "toy", "-o", "json").stdout)
+        self.assertEqual(whole["run"]["best_trial"], best["trial"])
+        lines = self.replay(self.ASHA, "-o", "jsonl", "--limit", "3").stdout.splitlines()
+        self.assertEqual(len(lines), 1 + 3)
+        self.assertEqual(json.loads(lines[1]), whole["decisions"][0])
+        rows = self.replay(self.ASHA, "-o", "csv").stdout.splitlines()
+        self.assertEqual((len(rows), rows[0].split(",")[0]), (1 + 8, "trial"))
+        text = self.replay(self.ASHA).stdout
+        self.assertIn("toy: 64 reports of 8 trials, judged by asha on loss (min)", text)
+        self.assertIn("is worse than the cutoff", text)
+        # Nothing is stopped by none, and whoever waits at a rung goes on with what it has.
+        self.assertEqual(json.loads(self.replay("{type: fifo}", "-o", "json").stdout)["saved_steps_percent"], 0)
+        promoted = json.loads(self.replay(self.ASHA[:-1] + ", variant: promotion}", "-o", "json").stdout)
+        self.assertGreater(promoted["paused"], 0)
+        self.assertIn("max_t", [d["outcome"] for d in promoted["decisions"]])
+
+    def test_the_scheduler_of_an_ask_and_tell_sweep_decides_again_what_it_decided(self):
+        self.start_server()
+        s = self.stubs()
+        spec = s.types.SweepSpec(name="told", ask_tell=True)
+        spec.parameters.add(name="x").uniform.hi = 1
+        spec.search.type, spec.search.metric, spec.search.goal, spec.search.seed = "random", "loss", s.types.GOAL_MIN, 5
+        spec.scheduler.type, spec.scheduler.max_t, spec.scheduler.brackets = "asha", 8, 3
+        spec.scheduler.reduction_factor = 2
+        spec.budget.trials = 12
+        s.sweeps.CreateSweep(s.pb.CreateSweepRequest(spec=spec, request_id="once"))
+        asked = s.trials.AskTrials(s.pb.AskTrialsRequest(sweep="told", client_id="me", count=6)).trials
+        stopped = {}
+        waiting = [[one, 0] for one in asked]
+        while waiting:
+            one, step = waiting.pop(0)
+            report = s.pb.ReportTrialRequest(sweep="told", trial=one.trial.number, lease_epoch=one.lease_epoch,
+                                             sequence=step + 1, step=step + 1)
+            x = one.trial.parameters[0].value.double_value
+            report.metrics.add(name="loss", value=(x - 0.3) ** 2 + 1 / (step + 1))
+            verdict = s.trials.ReportTrial(report)
+            if verdict.action == s.types.Verdict.STOP:
+                stopped[one.trial.number] = (step + 1, verdict.reason)
+                s.trials.CompleteTrial(s.pb.CompleteTrialRequest(sweep="told", trial=one.trial.number,
+                                                                 lease_epoch=one.lease_epoch))
+                more = s.trials.AskTrials(s.pb.AskTrialsRequest(sweep="told", client_id="me", count=6)).trials
+                held = {w.trial.number for w, _ in waiting}
+                waiting += [[m, 0] for m in more if m.trial.number not in held]
+            else:
+                waiting.append([one, step + 1])
+        self.wait_sweep("told")
+        self.assertEqual(len(stopped), 12)
+        own = self.write("own.yaml", "{type: asha, max_t: 8, reduction_factor: 2, brackets: 3}")
+        whole = json.loads(self.cli("replay", "told", "--scheduler", own, "-o", "json").stdout)
+        self.assertEqual({d["trial"]: (d["steps"], d["text"]) for d in whole["decisions"]}, stopped)
+        self.assertEqual((whole["beyond"], whole["saved_steps_percent"], whole["best_kept"]), (0, 0, True))
+        # Another one would have gone on where this one stopped: how far is not known, and it says so.
+        fifo = self.cli("replay", "told", "--scheduler", self.write("fifo.yaml", "{type: fifo}")).stdout
+        self.assertIn("12 trials would have gone on beyond what was run", fifo)
+
+    def test_an_unfinished_sweep_is_replayed_as_far_as_it_is(self):
+        self.start_server()
+        self.start_worker(cpus=1)
+        self.cli("submit", self.write_sweep(trials=3, parameters={"x": {"uniform": [0, 1]}, "epochs": {"constant": 999},
+                                                                  "pause": {"constant": 0.05}}))
+        refused = self.replay("{type: asha, metric: nothing, mode: min}", check=False)
+        self.assertNotEqual(refused.returncode, 0)
+        wait_for("reports", lambda: self.measurements("toy"))
+        text = self.replay(self.ASHA).stdout
+        self.assertIn("The sweep has not ended: these are the reports that are there.", text)
+        self.cli("stop", "toy")
+        self.wait_sweep("toy")
+
+    def test_bad_input_is_named(self):
+        self.run_sweep(parameters={"x": {"uniform": [0, 1]}, "epochs": {"constant": 1}})
+        for scheduler, code, why in (
+                ("{type: asha, max_tt: 3}", 2, "other.yaml:1: scheduler.max_tt: unknown key"),
+                ("{type: pbt}", 2, "pbt"),
+                ("{type: asha, metric: speed, mode: max}", 2, "no trial of toy has reported speed"),
+                ("{type: asha, metric: speed}", 2, "is a small or a large speed good?")):
+            result = self.replay(scheduler, check=False)
+            self.assertEqual(result.returncode, code, scheduler)
+            self.assertIn(why, result.stderr)
+            self.assertEqual(result.stdout, "")
+        self.assertIn("loss", self.replay("{type: asha, metric: speed, mode: max}", check=False).stderr)
+        unknown = self.cli("replay", "digits", "--scheduler", self.write("a.yaml", self.ASHA), check=False)
+        self.assertEqual(unknown.returncode, 1)
+        self.assertIn("digits", unknown.stderr)
+        for args in (("toy",), ("toy", "--scheduler", self.folder + "/none"),
+                     ("toy", "--scheduler", "a", "--limit", "0")):
+            self.assertEqual(self.cli("replay", *args, check=False).returncode, 2, args)
+
+
 TWO_SIDED = """
 import sys
 x = float(sys.argv[1].split("=")[1])
