@@ -329,7 +329,7 @@ struct State::Applier {
     attempt.cpus = e.cpus;
     attempt.gpus = static_cast<float>(e.gpus);
     attempt.devices = e.devices;
-    attempt.start = e.time;
+    attempt.start = attempt.latest = e.time;
     trial.attempts.push_back(std::move(attempt));
     trial.steps_before = std::max(trial.steps_before, trial.last_step);
     trial.promoted = false;
@@ -344,6 +344,7 @@ struct State::Applier {
     Attempt& attempt = Get(&sweep, e.attempt);
     if (attempt.state == AttemptState::kStarting) attempt.state = AttemptState::kRunning;
     attempt.sequence = e.sequence;
+    attempt.latest = e.time;
     sweep.start_failures_in_row = 0;
     Changed(&sweep, e.attempt.trial.number);
   }
@@ -367,6 +368,7 @@ struct State::Applier {
     Trial& trial = Get(&sweep, number);
     Attempt& attempt = Get(&sweep, e.attempt);
     attempt.sequence = e.sequence;
+    attempt.latest = e.time;
     if (attempt.state == AttemptState::kStarting) attempt.state = AttemptState::kRunning;
     sweep.start_failures_in_row = 0;
     ++trial.measurements;

@@ -55,6 +55,14 @@ class ModelWorker : public WorkerModel {
   }
 
   bool draining() const override { return draining_; }
+  void Leave(Time now) override {
+    draining_ = true;
+    StopForGood(now);
+  }
+  bool Full(const AttemptRef& ref) const override {
+    const auto it = attempts_.find(ref);
+    return it != attempts_.end() && it->second.unacked.size() >= kSimUnackedRecordsMax;
+  }
 
   void OnResumeFound(const AttemptRef& ref, int64_t /*step*/, Time /*now*/) override {
     Attempt* attempt = Find(ref);
@@ -237,7 +245,10 @@ class ModelWorker : public WorkerModel {
 
   void On(const SendAssign& assign, Time now) {
     if (attempts_.count(assign.ref) != 0) return;
-    attempts_[assign.ref].assign = assign;
+    Attempt& attempt = attempts_[assign.ref];
+    attempt.assign = assign;
+    attempt.lost = draining_;
+    if (draining_) BeginStop(assign.ref, &attempt, false, now);
   }
 
   void On(const SendStop& stop, Time now) {
@@ -251,7 +262,11 @@ class ModelWorker : public WorkerModel {
   void On(const SendVerdict& verdict, Time now) {}
 
   void On(const SendDrain& drain, Time now) {
-    if (!drain.stop_running) return;
+    if (drain.stop_running) StopForGood(now);
+  }
+
+  // What runs goes on elsewhere.
+  void StopForGood(Time now) {
     for (auto& [ref, attempt] : attempts_) {
       if (attempt.phase == Phase::kEnded) continue;
       attempt.lost = true;
