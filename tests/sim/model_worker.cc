@@ -3,6 +3,7 @@
 #include <deque>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "common/limits.h"
 #include "tests/sim/worker_model.h"
@@ -18,11 +19,7 @@ class ModelWorker : public WorkerModel {
     attempt.phase = Phase::kEnded;
     attempt.unacked.assign(records.begin(), records.end());
     if (!records.empty()) attempt.last_sequence = records.back().sequence;
-    if (!records.empty() && records.back().kind == WorkerRecord::Kind::kEnded) return;
-    AttemptExit exit;
-    exit.lost = true;
-    exit.reason = "the daemon was killed";
-    AppendEnded(ref, &attempt, exit, now);
+    attempt.end_unknown = records.empty() || records.back().kind != WorkerRecord::Kind::kEnded;
   }
 
   std::vector<AttemptRef> HelloAttempts() const override {
@@ -148,6 +145,7 @@ class ModelWorker : public WorkerModel {
     bool stopping = false;
     bool lost = false;       // given up for the daemon's own trouble
     bool forgotten = false;  // nobody wants to hear of it
+    bool end_unknown = false;  // restored, and nobody saw its end
     Time kill_at = kTimeNever;
     uint64_t last_sequence = 0;
     std::deque<WorkerRecord> unacked;
@@ -237,6 +235,14 @@ class ModelWorker : public WorkerModel {
           Drop(answer.ref);
         }
         continue;
+      }
+      if (std::exchange(attempt->end_unknown, false)) {
+        // The spool may lack records that the controller has: the end is numbered after those.
+        attempt->last_sequence = std::max(attempt->last_sequence, answer.acked);
+        AttemptExit exit;
+        exit.lost = true;
+        exit.reason = "the daemon was killed";
+        AppendEnded(answer.ref, attempt, exit, now);
       }
       if (answer.kind == AttemptAnswer::Kind::kKill) BeginStop(answer.ref, attempt, false, now);
       AckUpTo(answer.ref, attempt, answer.acked);
