@@ -345,7 +345,7 @@ struct State::Applier {
     attempt.cpus = e.cpus;
     attempt.gpus = static_cast<float>(e.gpus);
     attempt.devices = e.devices;
-    attempt.start = e.time;
+    attempt.start = attempt.latest = e.time;
     attempt.guarded = sweep.live.empty() && (e.time - sweep.idle_since).ms >= kStarvedMs;
     sweep.cpus_used += attempt.cpus;
     sweep.gpus_used += static_cast<double>(attempt.gpus);
@@ -363,6 +363,7 @@ struct State::Applier {
     Attempt& attempt = Get(&sweep, e.attempt);
     if (attempt.state == AttemptState::kStarting) attempt.state = AttemptState::kRunning;
     attempt.sequence = e.sequence;
+    attempt.latest = e.time;
     sweep.start_failures_in_row = 0;
     Changed(&sweep, e.attempt.trial.number);
   }
@@ -386,6 +387,7 @@ struct State::Applier {
     Trial& trial = Get(&sweep, number);
     Attempt& attempt = Get(&sweep, e.attempt);
     attempt.sequence = e.sequence;
+    attempt.latest = e.time;
     if (attempt.state == AttemptState::kStarting) attempt.state = AttemptState::kRunning;
     sweep.start_failures_in_row = 0;
     ++trial.measurements;

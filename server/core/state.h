@@ -33,6 +33,7 @@ struct Attempt {
   bool fenced = false;               // lost by the controller's own decision: its worker may not know
   uint64_t sequence = 0;             // last one recorded
   Time start;
+  Time latest;                       // of what was recorded of it
   Time end;
   std::vector<std::string> devices;
   std::string client;                // ask/tell: who holds it

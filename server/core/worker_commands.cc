@@ -141,8 +141,8 @@ void Controller::Handle(const WorkerHeartbeat& command) {
 }
 
 Time Controller::Clamp(Time reported, const AttemptRef& ref) const {
-  const Time start = state_.FindTrial(ref.attempt.trial)->attempts.back().start;
-  return std::clamp(reported, std::min(start, now_), now_);
+  const Time latest = state_.FindTrial(ref.attempt.trial)->attempts.back().latest;
+  return std::clamp(reported, std::min(latest, now_), now_);
 }
 
 void Controller::Handle(const WorkerRecords& command) {

@@ -87,6 +87,8 @@ class AgentWorker : public WorkerModel {
     return records;
   }
   bool draining() const override { return agent_.draining(); }
+  void Leave(Time now) override { agent_.StopAll("the worker was asked to leave", false, now); }
+  bool Full(const AttemptRef& ref) const override { return agent_.Full(KeyOf(ref)); }
 
   void OnResumeFound(const AttemptRef& ref, int64_t step, Time now) override {
     agent_.OnResumeFound(KeyOf(ref), {step, "checkpoint", step > 0 ? "resumes" : ""}, now);
@@ -167,7 +169,9 @@ class AgentWorker : public WorkerModel {
   }
   void On(const SendDrain& m, Time now) { agent_.OnDrain(m.stop_running, now); }
 
-  worker::Agent agent_;
+  // Small, so that a flood reaches it.
+  static constexpr worker::AgentOptions kOptions{.unacked_records_max = kSimUnackedRecordsMax};
+  worker::Agent agent_{kOptions};
   std::map<worker::AttemptKey, SendAssign> assigned_;
 };
 

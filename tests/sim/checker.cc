@@ -37,6 +37,26 @@ void Checker::OnStored(const WorkerRecord& record) {
   }
 }
 
+void Checker::OnGone(const AttemptRef& ref, uint64_t from) {
+  const auto attempt = stored_.find(ref.attempt);
+  if (attempt == stored_.end()) return;
+  auto& gone = gone_[ref.attempt];
+  for (auto it = attempt->second.lower_bound(from); it != attempt->second.end(); it = attempt->second.erase(it)) {
+    gone[it->first] = it->second;
+  }
+}
+
+// Whatever a worker's clock says, an attempt goes forward, from its lease to now.
+void Checker::CheckTime(const AttemptId& id, Time time, const char* what) {
+  const Trial* trial = durable_.FindTrial(id.trial);
+  if (trial == nullptr || id.number > trial->attempts.size()) return;
+  const Time start = trial->attempts[id.number - 1].start;
+  Time& latest = times_.emplace(id, start).first->second;
+  if (time < start || time > world_->now()) world_->Fail(std::string(what) + " of " + NameOf(id) + " has no sane time");
+  if (time < latest) world_->Fail(std::string(what) + " of " + NameOf(id) + " is before what was recorded before it");
+  latest = std::max(latest, time);
+}
+
 void Checker::Check(const Measured& event) {
   const std::string name = NameOf(event.attempt);
   const Sweep& sweep = *durable_.FindSweep(event.attempt.trial.sweep);
@@ -46,16 +66,18 @@ void Checker::Check(const Measured& event) {
   uint64_t& last = recorded_last_[event.attempt];
   if (event.sequence < last) world_->Fail("measurements of " + name + " are out of order");
   last = event.sequence;
-  const auto attempt = stored_.find(event.attempt);
-  const auto record =
-      attempt == stored_.end() ? decltype(attempt->second.begin()){} : attempt->second.find(event.sequence);
-  if (attempt == stored_.end() || record == attempt->second.end()) {
-    return world_->Fail("a measurement of " + name + " was never reported");
+  const WorkerRecord* record = nullptr;
+  for (const auto* records : {&stored_, &gone_}) {
+    const auto attempt = records->find(event.attempt);
+    if (record != nullptr || attempt == records->end()) continue;
+    const auto found = attempt->second.find(event.sequence);
+    if (found != attempt->second.end()) record = &found->second;
   }
-  if (record->second.metrics.size() != event.metrics.size()) world_->Fail("a measurement of " + name + " was changed");
+  if (record == nullptr) return world_->Fail("a measurement of " + name + " was never reported");
+  if (record->metrics.size() != event.metrics.size()) world_->Fail("a measurement of " + name + " was changed");
   for (const SlotValue& metric : event.metrics) {
     bool found = false;
-    for (const NamedMetric& reported : record->second.metrics) {
+    for (const NamedMetric& reported : record->metrics) {
       found = found || (reported.name == sweep.metric_names.at(metric.slot) && Same(reported.value, metric.value));
     }
     if (!found) world_->Fail("a measurement of " + name + " was changed");
@@ -94,8 +116,15 @@ void Checker::Check(const Event& event) {
     if (IsTerminal(trial->state)) return world_->Fail("a terminal trial changed: " + EventText(event));
     changed_in_commit_.insert(*touched);
   }
-  if (const auto* measured = std::get_if<Measured>(&event)) Check(*measured);
+  if (const auto* running = std::get_if<AttemptRunning>(&event)) {
+    CheckTime(running->attempt, running->time, "the start");
+  }
+  if (const auto* measured = std::get_if<Measured>(&event)) {
+    Check(*measured);
+    CheckTime(measured->attempt, measured->time, "a measurement");
+  }
   if (const auto* ended = std::get_if<AttemptEnded>(&event)) {
+    CheckTime(ended->attempt, ended->time, "the end");
     if (ended->sequence == 0) fenced_.insert(ended->attempt);
   }
   if (const auto* leased = std::get_if<AttemptLeased>(&event)) {

@@ -23,6 +23,9 @@ class Checker {
   // A client is going to report it, for the first time or again.
   void OnTold(const WorkerRecord& record) { stored_[record.ref.attempt].emplace(record.sequence, record); }
 
+  // Records of the attempt from this sequence on were nowhere but in a daemon that has died.
+  void OnGone(const AttemptRef& ref, uint64_t from);
+
   // Events became durable, in this order. Checked against the state before each.
   void OnDurable(const std::vector<Event>& events);
   // The controller dies while it commits so many events.
@@ -46,6 +49,7 @@ class Checker {
  private:
   void Check(const Event& event);
   void Check(const Measured& event);
+  void CheckTime(const AttemptId& attempt, Time time, const char* what);
   void CheckRecorded(const AttemptId& attempt, uint64_t up_to);
 
   World* world_;
@@ -53,6 +57,9 @@ class Checker {
   State durable_;
   uint64_t durable_events_ = 0;
   std::map<AttemptId, std::map<uint64_t, WorkerRecord>> stored_;
+  // Those that a daemon took with it; a controller may have them all the same.
+  std::map<AttemptId, std::map<uint64_t, WorkerRecord>> gone_;
+  std::map<AttemptId, Time> times_;                       // the latest that is durable
   std::map<AttemptId, uint64_t> recorded_last_;           // highest sequence of a durable measurement
   std::map<AttemptId, std::set<uint64_t>> recorded_;
   std::map<AttemptId, uint64_t> checked_;                 // acknowledged and found

@@ -89,6 +89,7 @@ bool ControllerNode::Lists(const State& state, const CheckpointKey& key) {
 
 void ControllerNode::StoreCheckpoint(const AttemptRef& ref, const StoredCheckpoint& checkpoint) {
   if (!up() || !controller_->TakesCheckpoint(ref).ok()) return;
+  if (world_->now() < store_full_until_) return world_->Count("checkpoints refused by a full store");
   const CheckpointKey key{ref.attempt.trial, checkpoint.attempt, checkpoint.step};
   checkpoints_.insert(key);
   const uint64_t token = next_token_++;
@@ -139,13 +140,13 @@ void ControllerNode::CommitBatch() {
   // Most commits are small: death prefers those with something to lose.
   const bool waits = output_.events.size() < 2 && death_ != Death::kNone && world_->Chance(0.8);
   const Death death = waits ? Death::kNone : std::exchange(death_, Death::kNone);
-  if (death == Death::kBeforeAppend) return Crash(MemoryDisk::Tail::kLose);
+  if (death == Death::kBeforeAppend) return Crash(MemoryDisk::Tail::kLose, options_->down_max);
   if (death == Death::kInAppend) disk_.DieAtAppend(0);
   if (death == Death::kDiskFull) disk_.FailAtAppend(0);
   const Status status = journal_->Append(output_.events);
   if (!status.ok()) {
     checker_->OnDying(output_.events.size());
-    return Crash(tail_);
+    return Crash(tail_, options_->down_max);
   }
   checker_->OnDurable(output_.events);
   checker_->OnBatch(*controller_, !output_.events.empty());
@@ -158,9 +159,13 @@ void ControllerNode::CommitBatch() {
     const size_t replies = effects == all ? world_->rng().Below(output_.replies.size() + 1) : 0;
     output_.replies.resize(replies);
     Release();
-    return Crash(MemoryDisk::Tail::kLose);
+    return Crash(MemoryDisk::Tail::kLose, options_->down_max);
   }
   Release();
+  if (death == Death::kRestart) {
+    world_->Count("controller restarts");
+    return Crash(MemoryDisk::Tail::kLose, Seconds(1));
+  }
   batch_running_ = false;
   BeginBatch();
 }
@@ -194,17 +199,23 @@ void ControllerNode::DieSoon() {
   if (options_->crash_in_release) deaths.push_back(Death::kInRelease);
   if (options_->disk_full) deaths.push_back(Death::kDiskFull);
   // Between two batches, where none of these is allowed.
-  if (deaths.empty()) return Crash(MemoryDisk::Tail::kLose);
+  if (deaths.empty()) return Crash(MemoryDisk::Tail::kLose, options_->down_max);
   death_ = deaths[world_->rng().Below(deaths.size())];
+  world_->Count(death_ == Death::kDiskFull ? "journal's disk full" : "controller crashes");
   tail_ = static_cast<MemoryDisk::Tail>(world_->rng().Below(3));
+}
+
+void ControllerNode::RestartSoon() {
+  if (faults_ && up() && death_ == Death::kNone) death_ = Death::kRestart;
 }
 
 void ControllerNode::StopFaults() {
   faults_ = false;
+  store_full_until_ = Time{};
   death_ = Death::kNone;
 }
 
-void ControllerNode::Crash(MemoryDisk::Tail tail) {
+void ControllerNode::Crash(MemoryDisk::Tail tail, Duration down_max) {
   world_->Log([&] { return "controller dies, tail " + std::to_string(static_cast<int>(tail)); });
   world_->Trace(400, {static_cast<uint64_t>(tail)});
   controller_.reset();
@@ -220,7 +231,7 @@ void ControllerNode::Crash(MemoryDisk::Tail tail) {
     world_->After(network_->Delay(), [answer = std::move(answer)] { answer(std::nullopt); });
   }
   network_->ControllerDied();
-  world_->After(world_->Between(Milliseconds(50), options_->down_max), [this] { Start(); });
+  world_->After(world_->Between(Milliseconds(50), down_max), [this] { Start(); });
 }
 
 namespace {

@@ -45,6 +45,10 @@ class ControllerNode {
 
   // The process dies at its next commit, in one of the ways that the options allow, and comes back later.
   void DieSoon();
+  // It ends in order at its next commit, with all that is to be said about it, and is back at once.
+  void RestartSoon();
+  // No copy of a checkpoint is taken for so long.
+  void FillStore(Duration duration) { store_full_until_ = world_->now() + duration; }
   void StopFaults();
 
   const Controller& controller() const { return *controller_; }
@@ -59,14 +63,14 @@ class ControllerNode {
     bool running = false;
     std::set<uint32_t> announced;
   };
-  enum class Death : uint8_t { kNone, kBeforeAppend, kInAppend, kInRelease, kDiskFull };
+  enum class Death : uint8_t { kNone, kBeforeAppend, kInAppend, kInRelease, kDiskFull, kRestart };
 
   void Later(Duration delay, std::function<void()> action);  // unless the process has died meanwhile
   void TickLoop();
   void BeginBatch();
   void CommitBatch();
   void Release();
-  void Crash(MemoryDisk::Tail tail);
+  void Crash(MemoryDisk::Tail tail, Duration down_max);
   void Recover();
   void Deliver(Effect effect);
   void ToSearcher(SweepId sweep, Effect effect);
@@ -83,6 +87,7 @@ class ControllerNode {
   MemoryDisk disk_;
   std::set<CheckpointKey> checkpoints_;  // files; they outlive the process
   bool faults_ = true;
+  Time store_full_until_;
 
   // Of one life of the process.
   uint64_t life_ = 0;

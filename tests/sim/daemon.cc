@@ -63,12 +63,18 @@ void Daemon::Start() {
   if (alive()) return;
   ++boots_;
   welcomed_ = false;
+  leaving_ = false;
+  // A daemon keeps time by itself once it has started; at its start it believes the wall clock.
+  if (options_->clock_skew.ms > 0) {
+    clock_ = world_->Between(Duration{-options_->clock_skew.ms}, options_->clock_skew);
+    world_->Count("skewed clocks");
+  }
   world_->Log([&] { return machine_.name + " starts"; });
   model_ = options_->real_agent ? MakeAgentWorker() : MakeModelWorker();
   tick_at_ = kTimeNever;
   flushing_ = false;
   const auto spool = spool_;
-  for (const auto& [ref, records] : spool) model_->Restore(ref, records, world_->now());
+  for (const auto& [ref, records] : spool) model_->Restore(ref, records, Now());
   Pump();
   Connect();
 }
@@ -77,12 +83,47 @@ void Daemon::Crash(bool lose_spool) {
   if (!alive()) return;
   world_->Log([&] { return machine_.name + " crashes" + (lose_spool ? " and loses its disk" : ""); });
   network_->ClientDied(client_);
+  for (const auto& [ref, missing] : unsaved_) checker_->OnGone(ref, missing.first);
+  unsaved_.clear();
   model_.reset();
   processes_.clear();
   resume_steps_.clear();
   session_ = SessionId();
   if (lose_spool) spool_.clear();
   if (lose_spool) checkpoints_.clear();
+}
+
+void Daemon::Restart() {
+  if (!alive() || leaving_) return;
+  world_->Log([&] { return machine_.name + " is asked to leave"; });
+  world_->Count("worker restarts");
+  leaving_ = true;
+  model_->Leave(Now());
+  Pump();
+  LeaveWhenEmpty(world_->now() + Seconds(30));
+}
+
+void Daemon::LeaveWhenEmpty(Time at_latest) {
+  Later(Milliseconds(200), [this, at_latest] {
+    if (model_->open() > 0 && world_->now() < at_latest) return LeaveWhenEmpty(at_latest);
+    Crash(false);
+    world_->After(world_->Between(Milliseconds(100), Seconds(5)), [this] { Start(); });
+  });
+}
+
+void Daemon::JumpClock() {
+  if (!alive()) return;
+  clock_.ms += world_->Between(Seconds(1), options_->clock_skew).ms;
+  world_->Count("clock jumps");
+  world_->Log([&] { return machine_.name + " jumps ahead"; });
+  model_->Tick(Now());
+  tick_at_ = kTimeNever;
+  Pump();
+}
+
+void Daemon::Rest() {
+  spool_full_until_ = Time{};
+  if (lied_) network_->Break(client_);
 }
 
 void Daemon::Connect() { network_->Connect(client_); }
@@ -101,11 +142,35 @@ void Daemon::OnConnected(SessionId session) {
   for (int i = 0; i < machine_.gpus; ++i) {
     hello.devices.push_back({machine_.name + "-gpu" + std::to_string(i), "card", i, int64_t{8} << 30});
   }
+  lied_ = world_->Chance(options_->inventory_lies);
+  if (lied_) LieAboutInventory(&hello);
   hello.attempts = model_->HelloAttempts();
   hello.draining = model_->draining();
   hello.reconnects = welcomed_;
   network_->SendUp(session, std::move(hello));
   Heartbeat(session);
+}
+
+void Daemon::LieAboutInventory(WorkerHello* hello) {
+  world_->Count("false inventories");
+  switch (world_->rng().Below(5)) {
+    case 0:
+      hello->devices.clear();
+      break;
+    case 1:
+      hello->devices.push_back({"worker0-gpu0-of-nobody", "card", 7, -1});
+      break;
+    case 2:
+      // Another machine's, or its own a second time under a new index.
+      if (machine_.name != "worker0") hello->devices.push_back({"worker0-gpu0", "card", 0, int64_t{8} << 30});
+      break;
+    case 3:
+      hello->cpus = 0;
+      break;
+    default:
+      hello->cpus += 60;
+      break;
+  }
 }
 
 void Daemon::Heartbeat(SessionId session) {
@@ -119,14 +184,18 @@ void Daemon::Heartbeat(SessionId session) {
 void Daemon::OnReceived(SessionId session, const ToWorker& message) {
   if (!alive() || session_ != session) return;
   welcomed_ = welcomed_ || std::holds_alternative<SendWelcome>(message);
-  model_->OnMessage(message, world_->now());
+  if (const auto* ack = std::get_if<SendAck>(&message)) {
+    const auto missing = unsaved_.find(ack->ref);
+    if (missing != unsaved_.end() && ack->sequence >= missing->second.second) unsaved_.erase(missing);
+  }
+  model_->OnMessage(message, Now());
   Pump();
 }
 
 void Daemon::OnClosed(SessionId session) {
   if (!alive() || session_ != session) return;
   session_ = SessionId();
-  model_->OnDisconnected(world_->now());
+  model_->OnDisconnected(Now());
   Pump();
   Later(world_->Between(Milliseconds(50), Seconds(2)), [this] { Connect(); });
 }
@@ -135,12 +204,15 @@ void Daemon::Pump() {
   for (auto actions = model_->TakeActions(); !actions.empty(); actions = model_->TakeActions()) {
     for (const WorkerAction& action : actions) std::visit([this](const auto& a) { Do(a); }, action);
   }
-  const Time due = model_->NextDeadline();
+  const Time deadline = model_->NextDeadline();
+  const Time due = deadline < kTimeNever ? deadline - clock_ : kTimeNever;
   if (due < kTimeNever && due < tick_at_) {
     tick_at_ = due;
-    Later(due - world_->now(), [this] {
+    Later(due - world_->now(), [this, due] {
+      // The clock has jumped meanwhile, and another one was set.
+      if (tick_at_ != due) return;
       tick_at_ = kTimeNever;
-      model_->Tick(world_->now());
+      model_->Tick(Now());
       Pump();
     });
   }
@@ -158,8 +230,13 @@ void Daemon::Pump() {
 
 void Daemon::SendRecords(const std::vector<WorkerRecord>& records) {
   network_->SendUp(session_, records);
-  if (world_->Chance(options_->worker_repeats)) network_->SendUp(session_, records);
+  if (world_->Chance(options_->worker_repeats)) {
+    world_->Count("repeated messages");
+    network_->SendUp(session_, records);
+  }
+  if (world_->Chance(options_->unknown_records)) SendUnknown(records);
   if (!world_->Chance(options_->worker_lies)) return;
+  world_->Count("forged messages");
   // What a controller must see through: the right attempt under a wrong lease, with values that nobody reported.
   std::vector<WorkerRecord> forged = records;
   for (WorkerRecord& record : forged) {
@@ -168,6 +245,26 @@ void Daemon::SendRecords(const std::vector<WorkerRecord>& records) {
     for (NamedMetric& metric : record.metrics) metric.value = -1e9;
   }
   network_->SendUp(session_, std::move(forged));
+}
+
+void Daemon::SendUnknown(const std::vector<WorkerRecord>& records) {
+  world_->Count("records of unknown attempts");
+  std::vector<WorkerRecord> unknown = records;
+  for (WorkerRecord& record : unknown) {
+    AttemptId& attempt = record.ref.attempt;
+    switch (world_->rng().Below(3)) {
+      case 0:
+        attempt.number += 1 + static_cast<uint32_t>(world_->rng().Below(1000));
+        break;
+      case 1:
+        attempt.trial.number += 1'000'000;
+        break;
+      default:
+        attempt.trial.sweep = SweepId(attempt.trial.sweep.value + 1'000);
+        break;
+    }
+  }
+  network_->SendUp(session_, std::move(unknown));
 }
 
 void Daemon::CheckDevices(const SendAssign& assign) {
@@ -190,6 +287,13 @@ void Daemon::Do(const Spawn& spawn) {
   using Fate = Process::Fate;
   const AttemptRef ref = spawn.assign.ref;
   CheckDevices(spawn.assign);
+  const std::vector<std::string>& devices = spawn.assign.devices;
+  const bool has_devices = std::all_of(devices.begin(), devices.end(), [this](const std::string& device) {
+    for (int i = 0; i < machine_.gpus; ++i) {
+      if (device == machine_.name + "-gpu" + std::to_string(i)) return true;
+    }
+    return false;
+  });
   Process process;
   process.assign = spawn.assign;
   process.number = ++processes_started_;
@@ -213,7 +317,8 @@ void Daemon::Do(const Spawn& spawn) {
                                            {options_->trial_crashes, Fate::kCrashes},
                                            {options_->trial_hangs, Fate::kHangs},
                                            {options_->trial_not_a_number, Fate::kNotANumber},
-                                           {options_->trial_doubles, Fate::kDoubles}};
+                                           {options_->trial_doubles, Fate::kDoubles},
+                                           {options_->trial_floods, Fate::kFloods}};
   for (const auto& [chance, fate] : fates) {
     if (x < chance) {
       process.fate = fate;
@@ -224,14 +329,15 @@ void Daemon::Do(const Spawn& spawn) {
   world_->Trace(200, {ref.epoch.value, static_cast<uint64_t>(process.fate)});
   world_->Log([&] { return machine_.name + " spawns " + NameOf(ref) + " fate " + std::to_string(int(process.fate)); });
   if (process.fate == Fate::kHangs) process.ignores_term = true;
+  if (!has_devices) process.fate = Fate::kStartFails;
   processes_[ref] = std::move(process);
   Later(ref, world_->Between(Milliseconds(5), Milliseconds(300)), [this, ref](Process* p) {
     if (p->fate == Fate::kStartFails) {
       processes_.erase(ref);
-      model_->OnStartFailed(ref, "no such program: train.py", world_->now());
+      model_->OnStartFailed(ref, "no such program: train.py", Now());
       return Pump();
     }
-    model_->OnStarted(ref, world_->now());
+    model_->OnStarted(ref, Now());
     Pump();
     if (p->fate == Fate::kHangs) {
       Later(ref, world_->Between(Seconds(30), Seconds(200)), [this, ref](Process*) { Exit(ref, 0, 0); });
@@ -272,7 +378,7 @@ void Daemon::TryResume(const SendAssign& assign, std::vector<StoredCheckpoint> c
     }
     world_->Log([&] { return machine_.name + " resumes " + NameOf(ref) + " from step " + std::to_string(step); });
     resume_steps_[ref] = step;
-    model_->OnResumeFound(ref, step, world_->now());
+    model_->OnResumeFound(ref, step, Now());
     Pump();
   });
 }
@@ -289,6 +395,11 @@ void Daemon::Do(const SaveCheckpoint& save) {
 void Daemon::Epoch(const AttemptRef& ref, Process* process) {
   using Fate = Process::Fate;
   if (process->dying) return;
+  if (model_->Full(ref)) {
+    // Nobody reads what it writes, so it waits.
+    world_->Count("trials not read for a while");
+    return Later(ref, Milliseconds(500), [this, ref](Process* p) { Epoch(ref, p); });
+  }
   ++process->step;
   if (process->fate == Fate::kCrashes && process->step == 2) return Exit(ref, 1, 0);
   double loss = CurveAt(process->assign, process->step);
@@ -303,8 +414,13 @@ void Daemon::Epoch(const AttemptRef& ref, Process* process) {
     std::erase_if(kept, [&](const StoredCheckpoint& one) { return !OlderCheckpoint(one, fresh); });
     kept.push_back(std::move(fresh));
   }
-  for (int i = 0; i < times; ++i) model_->OnReport(ref, process->step, metrics, checkpoint, world_->now());
-  if (process->step % 3 == 0) model_->OnLog(ref, "step done\n", world_->now());
+  for (int i = 0; i < times; ++i) model_->OnReport(ref, process->step, metrics, checkpoint, Now());
+  if (process->fate == Fate::kFloods) {
+    world_->Count("floods");
+    constexpr int kLines = 50;
+    for (int i = 0; i < kLines; ++i) model_->OnLog(ref, "and another line\n", Now());
+  }
+  if (process->step % 3 == 0) model_->OnLog(ref, "step done\n", Now());
   Pump();
   if (last) return Later(ref, Milliseconds(10), [this, ref](Process*) { Exit(ref, 0, 0); });
   Later(ref, world_->Between(options_->epoch_min, options_->epoch_max), [this, ref](Process* p) { Epoch(ref, p); });
@@ -317,7 +433,7 @@ void Daemon::Exit(const AttemptRef& ref, int32_t exit_code, int32_t signal) {
   // Until the tree is gone and the device's memory is back.
   Later(ref, world_->Between(Milliseconds(1), Milliseconds(500)), [this, ref, exit_code, signal](Process*) {
     processes_.erase(ref);
-    model_->OnTreeGone(ref, exit_code, signal, world_->now());
+    model_->OnTreeGone(ref, exit_code, signal, Now());
     Pump();
   });
 }
@@ -330,8 +446,14 @@ void Daemon::Do(const Signal& signal) {
 }
 
 void Daemon::Do(const Store& store) {
-  spool_[store.record.ref].push_back(store.record);
-  checker_->OnStored(store.record);
+  const WorkerRecord& record = store.record;
+  checker_->OnStored(record);
+  if (world_->now() < spool_full_until_ || unsaved_.contains(record.ref)) {
+    world_->Count("records that a full spool lacks");
+    unsaved_.emplace(record.ref, std::pair(record.sequence, record.sequence)).first->second.second = record.sequence;
+    return;
+  }
+  spool_[record.ref].push_back(record);
 }
 
 }  // namespace tunesmith::sim

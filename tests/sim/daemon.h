@@ -29,6 +29,14 @@ class Daemon : public StreamClient {
   void Start();
   // kill -9 of the daemon: its processes die with it, its spool stays unless the disk is lost too.
   void Crash(bool lose_spool);
+  // SIGTERM, as for an upgrade: what runs is stopped and told about; then it starts again.
+  void Restart();
+  // Its disk takes no record for so long.
+  void FillSpool(Duration duration) { spool_full_until_ = world_->now() + duration; }
+  // Its machine was suspended: the clock is further than the time.
+  void JumpClock();
+  // It lies no more, and is there under what is true.
+  void Rest();
   bool alive() const { return model_ != nullptr; }
   // Nothing runs and nothing waits for an acknowledgement.
   bool idle() const { return alive() && model_->open() == 0 && processes_.empty(); }
@@ -50,7 +58,8 @@ class Daemon : public StreamClient {
     int64_t steps = 0;
     bool checkpoints = false;
     Rng rng{0};
-    enum class Fate : uint8_t { kWell, kCrashes, kHangs, kNotANumber, kDoubles, kStartFails } fate = Fate::kWell;
+    enum class Fate : uint8_t { kWell, kCrashes, kHangs, kNotANumber, kDoubles, kStartFails, kFloods };
+    Fate fate = Fate::kWell;
   };
 
   // Runs `action` later unless the daemon has died meanwhile.
@@ -61,12 +70,20 @@ class Daemon : public StreamClient {
   void Heartbeat(SessionId session);
   void Pump();
   void SendRecords(const std::vector<WorkerRecord>& records);
+  void SendUnknown(const std::vector<WorkerRecord>& records);
+  void LieAboutInventory(WorkerHello* hello);
+  void LeaveWhenEmpty(Time at_latest);
+  // What the machine's clock says.
+  Time Now() const { return world_->now() + clock_; }
   void Do(const Spawn& spawn);
   void Do(const FindResume& find);
   void Do(const SaveCheckpoint& save);
   void Do(const Signal& signal);
   void Do(const Store& store);
-  void Do(const Forget& forget) { spool_.erase(forget.ref); }
+  void Do(const Forget& forget) {
+    spool_.erase(forget.ref);
+    unsaved_.erase(forget.ref);
+  }
   // Tries what the trial can resume from, the newest first, from the `index`th on.
   void TryResume(const SendAssign& assign, std::vector<StoredCheckpoint> candidates, size_t index);
   void CheckDevices(const SendAssign& assign);
@@ -85,7 +102,13 @@ class Daemon : public StreamClient {
   bool welcomed_ = false;  // since the last of them
   SessionId session_;
   bool flushing_ = false;
-  Time tick_at_ = kTimeNever;
+  Time tick_at_ = kTimeNever;     // by the world's clock
+  Duration clock_{0};             // ahead of the world's
+  bool leaving_ = false;
+  bool lied_ = false;             // in its last greeting
+  Time spool_full_until_;
+  // First and last sequence of records that the spool lacks and that are not acknowledged; none comes after them there.
+  std::map<AttemptRef, std::pair<uint64_t, uint64_t>> unsaved_;
   std::map<AttemptRef, std::vector<WorkerRecord>> spool_;
   std::map<TrialId, std::vector<StoredCheckpoint>> checkpoints_;  // on its disk, whole, the newest last
   std::map<AttemptRef, int64_t> resume_steps_;                    // found, of attempts that are about to start

@@ -1,8 +1,10 @@
 // Runs seeds of the simulation, each twice: what failed, and whether the second run was the first to the last bit.
 //
 //   tunesmith-sim --from 1 --count 200     seeds 1 to 200
-//   tunesmith-sim --file seeds.txt         the seeds listed there (a number a line, # begins a comment)
+//   tunesmith-sim --file seeds.txt         the seeds listed there (a number a line, # begins a comment; "plain" after
+//                                          it is as the flag)
 //   tunesmith-sim --seed 17 --log          one seed, once, with its full log
+//   ... --plain                            only with the faults that the simulation had at first
 //   ... --workers 100                      with a fleet of so many machines
 //   tunesmith-sim --hour --workers 1000    a simulated hour of a fleet, and how long it took
 #include <csignal>
@@ -29,11 +31,17 @@ void SayWhichSeed(int) {
 
 int Usage() {
   std::fprintf(stderr,
-               "usage: tunesmith-sim [--from N --count N] [--file SEEDS] [--seed N [--log]] [--workers N] [--hour]\n");
+               "usage: tunesmith-sim [--from N --count N] [--file SEEDS] [--seed N [--log]] [--workers N] [--hour]\n"
+               "                     [--plain]\n");
   return 2;
 }
 
-bool ReadSeeds(const std::string& path, std::vector<uint64_t>* seeds) {
+struct KnownSeed {
+  uint64_t seed = 0;
+  bool plain = false;  // without the faults that were added later, so that it is what it was when it failed
+};
+
+bool ReadSeeds(const std::string& path, std::vector<KnownSeed>* seeds) {
   std::ifstream file(path);
   if (!file) {
     std::fprintf(stderr, "cannot read %s\n", path.c_str());
@@ -42,18 +50,19 @@ bool ReadSeeds(const std::string& path, std::vector<uint64_t>* seeds) {
   for (std::string line; std::getline(file, line);) {
     line = line.substr(0, line.find('#'));
     if (line.find_first_of("0123456789") != std::string::npos)
-      seeds->push_back(std::strtoull(line.c_str(), nullptr, 10));
+      seeds->push_back({std::strtoull(line.c_str(), nullptr, 10), line.find("plain") != std::string::npos});
   }
   return true;
 }
 
 // True if the seed holds.
-bool RunTwice(const SimOptions& options, uint64_t* steps, int64_t* virtual_ms) {
+bool RunTwice(const SimOptions& options, SimResult* sum) {
   const uint64_t seed = options.seed;
   running_seed = seed;
   const SimResult first = RunSimulation(options, false);
-  *steps += first.steps;
-  *virtual_ms += first.virtual_ms;
+  sum->steps += first.steps;
+  sum->virtual_ms += first.virtual_ms;
+  for (const auto& [fault, count] : first.faults) sum->faults[fault] += count;
   std::string failure = first.failure;
   if (failure.empty() && RunSimulation(options, false).trace_hash != first.trace_hash) {
     failure = "two runs of the same seed differ";
@@ -85,7 +94,8 @@ int Main(int argc, char** argv) {
   bool log = false;
   bool hour = false;
   int workers = 0;
-  std::vector<uint64_t> seeds;
+  bool plain = false;
+  std::vector<KnownSeed> seeds;
   for (int i = 1; i < argc; ++i) {
     const std::string flag = argv[i];
     const auto next = [&]() -> const char* { return i + 1 < argc ? argv[++i] : "0"; };
@@ -94,25 +104,28 @@ int Main(int argc, char** argv) {
     } else if (flag == "--count") {
       count = std::strtoull(next(), nullptr, 10);
     } else if (flag == "--seed") {
-      seeds.push_back(std::strtoull(next(), nullptr, 10));
+      seeds.push_back({std::strtoull(next(), nullptr, 10)});
     } else if (flag == "--file") {
       if (!ReadSeeds(next(), &seeds)) return 2;
     } else if (flag == "--workers") {
       workers = static_cast<int>(std::strtol(next(), nullptr, 10));
     } else if (flag == "--hour") {
       hour = true;
+    } else if (flag == "--plain") {
+      plain = true;
     } else if (flag == "--log") {
       log = true;
     } else {
       return Usage();
     }
   }
-  for (uint64_t i = 0; i < count; ++i) seeds.push_back(from + i);
-  if (seeds.empty() && hour) seeds.push_back(1);
+  for (uint64_t i = 0; i < count; ++i) seeds.push_back({from + i});
+  if (seeds.empty() && hour) seeds.push_back({1});
   if (seeds.empty() || workers < 0) return Usage();
-  const auto options_of = [&](uint64_t seed) {
-    if (hour) return FleetHour(seed, workers > 0 ? workers : 1'000);
-    return workers > 0 ? DrawFleet(seed, workers) : DrawOptions(seed);
+  const auto options_of = [&](const KnownSeed& known) {
+    const Faults faults = plain || known.plain ? Faults::kFirst : Faults::kAll;
+    if (hour) return FleetHour(known.seed, workers > 0 ? workers : 1'000);
+    return workers > 0 ? DrawFleet(known.seed, workers, faults) : DrawOptions(known.seed, faults);
   };
   if (hour) return RunHour(options_of(seeds[0]), log);
   if (log) {
@@ -123,11 +136,13 @@ int Main(int argc, char** argv) {
     return result.failure.empty() ? 0 : 1;
   }
   size_t failed = 0;
-  uint64_t steps = 0;
-  int64_t virtual_ms = 0;
-  for (const uint64_t seed : seeds) failed += RunTwice(options_of(seed), &steps, &virtual_ms) ? 0 : 1;
+  SimResult sum;
+  for (const KnownSeed& seed : seeds) failed += RunTwice(options_of(seed), &sum) ? 0 : 1;
   std::printf("%zu seeds, %zu failed; %llu steps in %.1f virtual hours\n", seeds.size(), failed,
-              static_cast<unsigned long long>(steps), static_cast<double>(virtual_ms) / 3.6e6);
+              static_cast<unsigned long long>(sum.steps), static_cast<double>(sum.virtual_ms) / 3.6e6);
+  for (const auto& [fault, times] : sum.faults) {
+    std::printf("%12llu  %s\n", static_cast<unsigned long long>(times), fault.c_str());
+  }
   return failed == 0 ? 0 : 1;
 }
 

@@ -3,6 +3,7 @@
 #include <deque>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "common/limits.h"
 #include "tests/sim/worker_model.h"
@@ -18,11 +19,7 @@ class ModelWorker : public WorkerModel {
     attempt.phase = Phase::kEnded;
     attempt.unacked.assign(records.begin(), records.end());
     if (!records.empty()) attempt.last_sequence = records.back().sequence;
-    if (!records.empty() && records.back().kind == WorkerRecord::Kind::kEnded) return;
-    AttemptExit exit;
-    exit.lost = true;
-    exit.reason = "the daemon was killed";
-    AppendEnded(ref, &attempt, exit, now);
+    attempt.end_unknown = records.empty() || records.back().kind != WorkerRecord::Kind::kEnded;
   }
 
   std::vector<AttemptRef> HelloAttempts() const override {
@@ -55,6 +52,14 @@ class ModelWorker : public WorkerModel {
   }
 
   bool draining() const override { return draining_; }
+  void Leave(Time now) override {
+    draining_ = true;
+    StopForGood(now);
+  }
+  bool Full(const AttemptRef& ref) const override {
+    const auto it = attempts_.find(ref);
+    return it != attempts_.end() && it->second.unacked.size() >= kSimUnackedRecordsMax;
+  }
 
   void OnResumeFound(const AttemptRef& ref, int64_t /*step*/, Time /*now*/) override {
     Attempt* attempt = Find(ref);
@@ -140,6 +145,7 @@ class ModelWorker : public WorkerModel {
     bool stopping = false;
     bool lost = false;       // given up for the daemon's own trouble
     bool forgotten = false;  // nobody wants to hear of it
+    bool end_unknown = false;  // restored, and nobody saw its end
     Time kill_at = kTimeNever;
     uint64_t last_sequence = 0;
     std::deque<WorkerRecord> unacked;
@@ -230,6 +236,14 @@ class ModelWorker : public WorkerModel {
         }
         continue;
       }
+      if (std::exchange(attempt->end_unknown, false)) {
+        // The spool may lack records that the controller has: the end is numbered after those.
+        attempt->last_sequence = std::max(attempt->last_sequence, answer.acked);
+        AttemptExit exit;
+        exit.lost = true;
+        exit.reason = "the daemon was killed";
+        AppendEnded(answer.ref, attempt, exit, now);
+      }
       if (answer.kind == AttemptAnswer::Kind::kKill) BeginStop(answer.ref, attempt, false, now);
       AckUpTo(answer.ref, attempt, answer.acked);
     }
@@ -237,7 +251,10 @@ class ModelWorker : public WorkerModel {
 
   void On(const SendAssign& assign, Time now) {
     if (attempts_.count(assign.ref) != 0) return;
-    attempts_[assign.ref].assign = assign;
+    Attempt& attempt = attempts_[assign.ref];
+    attempt.assign = assign;
+    attempt.lost = draining_;
+    if (draining_) BeginStop(assign.ref, &attempt, false, now);
   }
 
   void On(const SendStop& stop, Time now) {
@@ -251,7 +268,11 @@ class ModelWorker : public WorkerModel {
   void On(const SendVerdict& verdict, Time now) {}
 
   void On(const SendDrain& drain, Time now) {
-    if (!drain.stop_running) return;
+    if (drain.stop_running) StopForGood(now);
+  }
+
+  // What runs goes on elsewhere.
+  void StopForGood(Time now) {
     for (auto& [ref, attempt] : attempts_) {
       if (attempt.phase == Phase::kEnded) continue;
       attempt.lost = true;

@@ -1,5 +1,5 @@
-// Streams between daemons and the controller, as gRPC gives them: in order, delayed, cut at any moment, and each end
-// learns of the cut in its own time, or never.
+// Streams between daemons and the controller, as gRPC gives them: in order, delayed, cut at any moment, also in one
+// direction alone, and each end learns of the cut in its own time, or never.
 #pragma once
 
 #include <functional>
@@ -57,6 +57,10 @@ class Network {
   // --- faults
   void Break(int client);
   void Partition(int client, Duration duration);
+  // Nothing gets through any more from the daemon (`up`) or to it; the other direction goes on until an end notices.
+  void LoseOneWay(int client, bool up, Duration duration);
+  // One end does not read for so long: what is sent to it waits, and a controller that has too much of that closes.
+  void Stall(int client, bool up, Duration duration);
   void Heal();
 
   Duration Delay();
@@ -66,6 +70,10 @@ class Network {
     SessionId session;
     int client = 0;
     bool cut = false;             // nothing gets through any more
+    bool up_lost = false;         // nothing gets through in this direction
+    bool down_lost = false;
+    bool late = false;            // cut, but what the daemon had sent before still arrives
+    size_t down_waiting = 0;      // messages that the daemon has not read
     bool client_knows = false;
     bool controller_knows = false;
     bool controller_met = false;  // the hello has arrived
@@ -79,6 +87,7 @@ class Network {
   void TellClient(SessionId session);
   void TellController(SessionId session);
   void Deliver(SessionId session, ToController message);
+  void NoticeOneWay(SessionId session, bool by_client);
 
   World* world_;
   const SimOptions* options_;

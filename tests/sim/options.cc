@@ -4,7 +4,31 @@
 
 namespace tunesmith::sim {
 
-SimOptions DrawOptions(uint64_t seed) {
+namespace {
+
+// From a stream of their own, so that the faults above are those that a seed always had.
+void DrawLaterFaults(SimOptions* o) {
+  constexpr uint64_t kStreamFaults = 0x6661756c74;
+  Rng rng = Rng::ForLabels({o->seed, kStreamFaults});
+  const auto coin = [&](double p) { return rng.Uniform() < p; };
+  const auto seconds = [&](int64_t lo, int64_t hi) { return Seconds(rng.IntInclusive(lo, hi)); };
+  if (coin(0.4)) o->one_way_every = seconds(20, 120);
+  if (coin(0.4)) o->stall_every = seconds(20, 120);
+  if (coin(0.4)) o->late = 0.5;
+  if (coin(0.4)) o->controller_restart_every = seconds(20, 120);
+  if (coin(0.3)) o->store_full_every = seconds(20, 120);
+  if (coin(0.3)) o->unknown_records = 0.05;
+  if (coin(0.3)) o->inventory_lies = 0.2;
+  if (coin(0.4)) o->worker_restart_every = seconds(20, 120);
+  if (coin(0.3)) o->spool_full_every = seconds(20, 120);
+  if (coin(0.4)) o->clock_skew = coin(0.5) ? Seconds(5) : Seconds(3 * 3'600);
+  if (o->clock_skew.ms > 0 && coin(0.5)) o->clock_jump_every = seconds(20, 120);
+  if (coin(0.3)) o->trial_floods = 0.1;
+}
+
+}  // namespace
+
+SimOptions DrawOptions(uint64_t seed, Faults faults) {
   constexpr uint64_t kStreamOptions = 0x6f7074;
   Rng rng = Rng::ForLabels({seed, kStreamOptions});
   const auto coin = [&](double p) { return rng.Uniform() < p; };
@@ -41,11 +65,12 @@ SimOptions DrawOptions(uint64_t seed) {
   o.real_agent = coin(0.75);
   if (coin(0.7)) o.trial_checkpoints = 0.7;
   if (coin(0.4)) o.checkpoint_lost = 0.3;
+  if (faults == Faults::kAll) DrawLaterFaults(&o);
   return o;
 }
 
-SimOptions DrawFleet(uint64_t seed, int workers) {
-  SimOptions o = DrawOptions(seed);
+SimOptions DrawFleet(uint64_t seed, int workers, Faults faults) {
+  SimOptions o = DrawOptions(seed, faults);
   o.workers = workers;
   o.trials_max = 3 * workers;
   return o;
@@ -89,6 +114,9 @@ std::string Describe(const SimOptions& o) {
   number("delay_ms_mean", static_cast<double>(o.delay_ms_mean));
   number("break_every_s", static_cast<double>(o.break_every.ms) / 1000);
   number("partition_every_s", static_cast<double>(o.partition_every.ms) / 1000);
+  number("one_way_every_s", static_cast<double>(o.one_way_every.ms) / 1000);
+  number("stall_every_s", static_cast<double>(o.stall_every.ms) / 1000);
+  number("late", o.late);
   number("reply_lost", o.reply_lost);
   number("request_lost", o.request_lost);
   number("controller_crash_every_s", static_cast<double>(o.controller_crash_every.ms) / 1000);
@@ -97,6 +125,15 @@ std::string Describe(const SimOptions& o) {
   number("crash_in_release", o.crash_in_release);
   number("down_max_s", static_cast<double>(o.down_max.ms) / 1000);
   number("disk_full", o.disk_full);
+  number("controller_restart_every_s", static_cast<double>(o.controller_restart_every.ms) / 1000);
+  number("store_full_every_s", static_cast<double>(o.store_full_every.ms) / 1000);
+  number("worker_restart_every_s", static_cast<double>(o.worker_restart_every.ms) / 1000);
+  number("spool_full_every_s", static_cast<double>(o.spool_full_every.ms) / 1000);
+  number("clock_skew_s", static_cast<double>(o.clock_skew.ms) / 1000);
+  number("clock_jump_every_s", static_cast<double>(o.clock_jump_every.ms) / 1000);
+  number("unknown_records", o.unknown_records);
+  number("inventory_lies", o.inventory_lies);
+  number("trial_floods", o.trial_floods);
   number("worker_crash_every_s", static_cast<double>(o.worker_crash_every.ms) / 1000);
   number("real_agent", o.real_agent);
   number("worker_loses_spool", o.worker_loses_spool);

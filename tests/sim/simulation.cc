@@ -37,6 +37,7 @@ class Simulation {
     result.failure = world_.failure();
     result.trace_hash = world_.trace_hash();
     result.steps = world_.events_run();
+    result.faults = world_.faults();
     result.virtual_ms = (world_.now() - begin).ms;
     return result;
   }
@@ -66,12 +67,25 @@ class Simulation {
     for (const auto& daemon : daemons_) daemon->Start();
     operator_.Start(names);
     Every(options_.controller_crash_every, [this] { controller_.DieSoon(); });
+    Every(options_.controller_restart_every, [this] { controller_.RestartSoon(); });
+    Every(options_.store_full_every, [this] { controller_.FillStore(world_.Between(Seconds(5), Seconds(60))); });
     for (const auto& daemon : daemons_) {
       Daemon* d = daemon.get();
       Every(options_.break_every, [this, d] { network_.Break(d->client()); });
       Every(options_.partition_every,
             [this, d] { network_.Partition(d->client(), world_.Between(Milliseconds(500), options_.partition_max)); });
+      Every(options_.one_way_every, [this, d] {
+        network_.LoseOneWay(d->client(), world_.Chance(0.5),
+                            world_.Between(Milliseconds(500), options_.partition_max));
+      });
+      Every(options_.stall_every, [this, d] {
+        network_.Stall(d->client(), world_.Chance(0.3), world_.Between(Milliseconds(500), options_.partition_max));
+      });
+      Every(options_.worker_restart_every, [d] { d->Restart(); });
+      Every(options_.spool_full_every, [this, d] { d->FillSpool(world_.Between(Seconds(5), Seconds(60))); });
+      Every(options_.clock_jump_every, [d] { d->JumpClock(); });
       Every(options_.worker_crash_every, [this, d] {
+        if (d->alive()) world_.Count("worker crashes");
         d->Crash(options_.worker_loses_spool && world_.Chance(0.5));
         world_.After(world_.Between(Milliseconds(100), Seconds(40)), [d] { d->Start(); });
       });
@@ -91,10 +105,11 @@ class Simulation {
   void Heal() {
     world_.Log([] { return std::string("--- faults end"); });
     healed_ = true;
-    options_.reply_lost = options_.request_lost = options_.trial_start_fails = 0;
+    options_.reply_lost = options_.request_lost = options_.trial_start_fails = options_.inventory_lies = 0;
     operator_.Rest();
     controller_.StopFaults();
     network_.Heal();
+    for (const auto& daemon : daemons_) daemon->Rest();
     // What was restarting comes back by itself; wait for the last one, then undo what users did.
     world_.After(Seconds(60), [this] {
       operator_.Heal();

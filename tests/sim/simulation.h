@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 
 #include "tests/sim/options.h"
@@ -15,6 +16,7 @@ struct SimResult {
   uint64_t steps = 0;       // of the world
   uint64_t events = 0;      // in the journal at the end
   int64_t virtual_ms = 0;
+  std::map<std::string, uint64_t> faults;  // how often each kind occurred
 };
 
 SimResult RunSimulation(const SimOptions& options, bool log);

@@ -16,6 +16,9 @@ namespace tunesmith::sim {
 // What the controller says to a daemon. In order within a session.
 using ToWorker = std::variant<SendWelcome, SendAssign, SendStop, SendAck, SendVerdict, SendDrain>;
 
+// Records of an attempt that wait for their acknowledgement before nothing more is read from it.
+constexpr size_t kSimUnackedRecordsMax = 60;
+
 // --- what a model wants done, in order
 
 struct Spawn {  // answered by OnStarted or OnStartFailed, at the end by OnTreeGone
@@ -54,6 +57,10 @@ class WorkerModel {
   // At most `max` records that were not yet sent in this session, in order within each attempt.
   virtual std::vector<WorkerRecord> TakeRecords(size_t max) = 0;
   virtual bool draining() const = 0;
+  // The daemon was asked to leave: nothing new starts, and what runs is stopped and reported lost.
+  virtual void Leave(Time now) = 0;
+  // Nothing more is read from this trial until acknowledgements come.
+  virtual bool Full(const AttemptRef& ref) const = 0;
 
   // --- processes
   virtual void OnResumeFound(const AttemptRef& ref, int64_t step, Time now) = 0;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
+#include <map>
 #include <queue>
 #include <string>
 #include <vector>
@@ -32,6 +33,10 @@ class World {
   // Every step of the run goes into the trace, which tells two runs of a seed apart.
   void Trace(uint64_t kind, std::initializer_list<uint64_t> values);
   uint64_t trace_hash() const { return trace_; }
+
+  // How often each kind of fault occurred, for the summary.
+  void Count(const std::string& fault) { ++faults_[fault]; }
+  const std::map<std::string, uint64_t>& faults() const { return faults_; }
 
   // The full log, for people. `line` is called only if it is wanted.
   template <typename F>
@@ -63,6 +68,7 @@ class World {
   uint64_t events_run_ = 0;
   uint64_t trace_ = 0;
   std::string failure_;
+  std::map<std::string, uint64_t> faults_;
   std::priority_queue<Entry> heap_;
 };
 

@@ -33,7 +33,9 @@ StatusOr<Spool> Spool::Open(const std::string& folder) {
 }
 
 Spool::Spool(Spool&& other) noexcept
-    : folder_(std::move(other.folder_)), files_(std::exchange(other.files_, {})) {}
+    : folder_(std::move(other.folder_)),
+      files_(std::exchange(other.files_, {})),
+      missing_(std::exchange(other.missing_, {})) {}
 
 Spool::~Spool() {
   for (auto& [key, file] : files_) close(file.fd);
@@ -95,13 +97,23 @@ Status Spool::Write(File* file, const std::string& bytes) {
 }
 
 Status Spool::Append(const Record& record) {
-  TS_ASSIGN_OR_RETURN(File * file, FileOf(record.key));
-  TS_RETURN_IF_ERROR(Write(file, Frame(ToProto(record))));
-  file->last_sequence = record.sequence;
-  return OkStatus();
+  if (const auto missing = missing_.find(record.key); missing != missing_.end()) {
+    missing->second = record.sequence;
+    return ResourceExhausted("the spool lacks an earlier record of the attempt, which is not acknowledged yet");
+  }
+  const StatusOr<File*> file = FileOf(record.key);
+  const Status written = file.ok() ? Write(*file, Frame(ToProto(record))) : file.status();
+  if (written.ok()) {
+    (*file)->last_sequence = record.sequence;
+  } else {
+    missing_[record.key] = record.sequence;
+  }
+  return written;
 }
 
 void Spool::OnAck(const AttemptKey& key, uint64_t sequence) {
+  const auto missing = missing_.find(key);
+  if (missing != missing_.end() && sequence >= missing->second) missing_.erase(missing);
   const auto it = files_.find(key);
   if (it == files_.end() || it->second.bytes < kCutBytesMin || sequence < it->second.last_sequence)
     return;
@@ -117,6 +129,7 @@ void Spool::OnAck(const AttemptKey& key, uint64_t sequence) {
 }
 
 void Spool::Remove(const AttemptKey& key) {
+  missing_.erase(key);
   const auto it = files_.find(key);
   if (it != files_.end()) {
     close(it->second.fd);

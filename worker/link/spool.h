@@ -32,7 +32,8 @@ class Spool {
   };
   StatusOr<std::map<AttemptKey, Left>> Load() const;
 
-  // BEFORE the record is sent.
+  // BEFORE the record is sent. Where one could not be written (a full disk), nothing more of its attempt is until the
+  // controller has acknowledged all that is missing: a daemon that starts again must not send what comes after a hole.
   Status Append(const Record& record);
   // Everything up to `sequence` is durable at the controller: a file of which nothing else is left
   // is cut short.
@@ -52,6 +53,7 @@ class Spool {
 
   std::string folder_;
   std::map<AttemptKey, File> files_;
+  std::map<AttemptKey, uint64_t> missing_;  // last sequence that the file lacks though it is not acknowledged
 };
 
 }  // namespace tunesmith::worker

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <signal.h>
+#include <sys/resource.h>
+
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
@@ -86,6 +89,51 @@ TEST_F(SpoolTest, AcknowledgedFileIsCutAndRemembersItsNumber) {
   const auto left = Spool::Open(dir_)->Load();
   ASSERT_EQ(left->at(Key(1)).records.size(), 1u);
   EXPECT_EQ(left->at(Key(1)).last_sequence, 6u);
+}
+
+// Files of this process may grow to so many bytes: what is written beyond fails, as on a full disk.
+class FullDisk {
+ public:
+  explicit FullDisk(rlim_t bytes) {
+    signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit limit{bytes, before_.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &limit);
+  }
+  ~FullDisk() { setrlimit(RLIMIT_FSIZE, &before_); }
+
+ private:
+  rlimit before_{};
+};
+
+// A daemon that starts again would give the controller step 4 without 3, which nobody could make good any more.
+TEST_F(SpoolTest, AFullDiskLeavesNoHole) {
+  auto spool = Spool::Open(dir_);
+  ASSERT_TRUE(spool->Append(Loss(1, 1)).ok());
+  ASSERT_TRUE(spool->Append(Loss(2, 1)).ok());
+  {
+    const FullDisk full(8);
+    EXPECT_FALSE(spool->Append(Loss(3, 1)).ok());
+    // Not even a file of it.
+    EXPECT_FALSE(spool->Append(Loss(1, 1, 9)).ok());
+  }
+  EXPECT_FALSE(spool->Append(Loss(4, 1)).ok());
+  EXPECT_FALSE(spool->Append(Loss(2, 1, 9)).ok());
+  spool->OnAck(Key(1), 3);  // 4 is missing still
+  EXPECT_FALSE(spool->Append(Loss(5, 1)).ok());
+  auto left = Spool::Open(dir_)->Load();
+  ASSERT_EQ(left->at(Key(1)).records.size(), 2u);
+  EXPECT_EQ(left->at(Key(1)).last_sequence, 2u);
+  EXPECT_EQ(left->count(Key(9)) == 0 ? 0 : left->at(Key(9)).records.size(), 0u);
+
+  // The controller has what the file lacks.
+  spool->OnAck(Key(1), 5);
+  EXPECT_TRUE(spool->Append(Loss(6, 1)).ok());
+  left = Spool::Open(dir_)->Load();
+  ASSERT_EQ(left->at(Key(1)).records.size(), 3u);
+  EXPECT_EQ(left->at(Key(1)).records.back()->sequence, 6u);
+  spool->Remove(Key(9));
+  EXPECT_TRUE(spool->Append(Loss(1, 1, 9)).ok());
 }
 
 }  // namespace

@@ -52,6 +52,23 @@ TEST_F(WorkersTest, ANewerStreamOfTheSameDaemonReplacesTheOlder) {
   EXPECT_EQ(TrialOf(id, 0).measurements, 1u);
 }
 
+// A daemon that starts again under a clock that was set back tells of an end before the reports of its attempt.
+TEST_F(WorkersTest, AnAttemptEndsNoEarlierThanItReported) {
+  const SessionId session = Connect("w");
+  const SweepId id = Create(SpecOf("digits", 1));
+  const AttemptRef ref = RefOf(id, 0);
+  Started(session, ref);
+  Advance(Seconds(10));
+  Report(session, ref, 1, 0.5);
+  const Time reported = now_;
+  Advance(Seconds(5));
+  WorkerRecord end = EndedOf(ref, ExitCode(0));
+  end.time = Time{1};
+  Post(WorkerRecords{session, {end}});
+  EXPECT_EQ(TrialOf(id, 0).attempts.back().end, reported);
+  EXPECT_EQ(TrialOf(id, 0).state, TrialState::kCompleted);
+}
+
 TEST_F(WorkersTest, ReconnectingAdoptsWhatRunsAndSaysUpToWhereItIsRecorded) {
   const SessionId first = Connect("w", 2);
   const SweepId id = Create(SpecOf("digits", 2));
