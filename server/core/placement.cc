@@ -200,8 +200,9 @@ void Controller::Assign(const Sweep& sweep, uint32_t number, LiveWorker* worker)
     assign.last_step = trial.last_step;
     const auto& stored = trial.StoredCheckpoints();
     for (auto one = stored.rbegin(); one != stored.rend(); ++one) {
-      if (one->step <= trial.last_step) assign.checkpoints.push_back(*one);
+      if (one->step <= trial.last_step && one->attempt >= trial.FirstAttempt()) assign.checkpoints.push_back(*one);
     }
+    if (trial.Exploited()) assign.first_attempt = trial.FirstAttempt();
   }
   Effect_(std::move(assign));
 }
@@ -211,7 +212,8 @@ int64_t Controller::WaitingForHome(const Sweep& sweep) const {
   int64_t waiting = 0;
   const auto& order = sweep.pending.order();
   auto it = order.lower_bound({Rank::kResumed, INT64_MIN, 0});
-  for (; it != order.end() && it->rank < Rank::kFresh; ++it) {
+  for (; it != order.end(); ++it) {
+    if (it->rank == Rank::kFresh) continue;
     const Trial& trial = sweep.trials[it->number];
     const WorkerId home = HomeOf(sweep, trial);
     std::vector<size_t> devices;

@@ -3,7 +3,7 @@
 
 namespace tunesmith {
 
-constexpr int kSchemaVersion = 4;
+constexpr int kSchemaVersion = 5;
 // Metrics of slots below this have a column each; the others share `more`.
 constexpr int kMetricColumns = 8;
 
@@ -55,6 +55,10 @@ CREATE TABLE IF NOT EXISTS checkpoint_stored(seq INTEGER PRIMARY KEY, sweep INTE
   step INTEGER, name TEXT, bytes INTEGER, sha256 TEXT, time_ms INTEGER);
 CREATE TABLE IF NOT EXISTS checkpoint_dropped(seq INTEGER PRIMARY KEY, sweep INTEGER, trial INTEGER, attempt INTEGER,
   step INTEGER);
+-- A trial took over from another one: it went on from the donor's checkpoint of that step, with these parameters.
+CREATE TABLE IF NOT EXISTS trial_exploited(seq INTEGER PRIMARY KEY, sweep INTEGER, trial INTEGER, time_ms INTEGER,
+  donor INTEGER, donor_attempt INTEGER, step INTEGER, name TEXT, bytes INTEGER, sha256 TEXT, parameters TEXT,
+  action TEXT, reason TEXT, bracket INTEGER, milestone, recorded INTEGER, value, cutoff, rank INTEGER, peers INTEGER);
 CREATE TABLE IF NOT EXISTS worker_registered(seq INTEGER PRIMARY KEY, worker INTEGER, name TEXT);
 CREATE TABLE IF NOT EXISTS worker_drained(seq INTEGER PRIMARY KEY, worker INTEGER, drained INTEGER, quarantine INTEGER,
   reason TEXT);
@@ -111,6 +115,8 @@ ALTER TABLE trial_created ADD COLUMN repeat_of INTEGER;
 )sql",
     "",  // trial_resumed is new
     // Paused trials may stop, there are new words for reasons; checkpoint_stored and checkpoint_dropped are new.
+    "",
+    // trial_exploited is new, and so are its words for reasons.
     "",
 };
 constexpr const char* kDropViews = R"sql(
