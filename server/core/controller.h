@@ -141,8 +141,6 @@ class Controller {
   void AddOutlook(const Sweep& sweep, uint32_t number, TrialReport* report) const;
   // The trial, which is paused or about to be, takes over from one of its donors; or that none can give is recorded.
   void ExploitOne(const Sweep& sweep, const PausedVerdict& next);
-  // The newest copy that another trial can go on from; nullptr if there is none.
-  static const StoredCheckpoint* GivenBy(const Trial& donor);
   // A trial that was to take over ends instead.
   void DropDueExploit(const Sweep& sweep, uint32_t number);
   void MaybeFinishSweep(SweepId sweep);
