@@ -8,6 +8,9 @@
 namespace tunesmith {
 namespace {
 
+// What has no bounds stays finite all the same, however often it is multiplied.
+double Finite(double x) { return std::clamp(x, -1e300, 1e300); }
+
 // Of the values that parameter i can take, in order, the index of the one nearest to x; the lower one of two.
 uint64_t NearestIndex(const Space& space, size_t i, double x) {
   uint64_t low = 0, high = *space.ValueCount(i) - 1;  // the first that is not less than x, if any is
@@ -29,8 +32,8 @@ uint64_t NearestIndex(const Space& space, size_t i, double x) {
 Value Inside(const Space& space, size_t i, double x) {
   const Parameter& p = space.parameters()[i];
   if (space.ValueCount(i)) return space.ValueAt(i, NearestIndex(space, i, x));
-  if (p.distribution == Distribution::kNormal) return x;
-  if (p.distribution == Distribution::kQNormal) return space.Quantise(i, x);
+  if (p.distribution == Distribution::kNormal) return Finite(x);
+  if (p.distribution == Distribution::kQNormal) return space.Quantise(i, Finite(x));
   return std::clamp(x, p.lo, std::nextafter(p.hi, p.lo));
 }
 
@@ -109,7 +112,7 @@ class Explorer {
 
   Value MutateAsRay(const Mutation& mutation, size_t i, const Value& value) const {
     if (mutation.from == Mutation::From::kList) return FromList(mutation.values.options, value);
-    const Value next = Resamples() ? Draw(mutation, i) : Value(ValueNumber(value) * Factor());
+    const Value next = Resamples() ? Draw(mutation, i) : Value(Finite(ValueNumber(value) * Factor()));
     if (!std::holds_alternative<int64_t>(value)) return next;
     const double x = ValueNumber(next);
     constexpr double kIntegersMax = 0x1p62;

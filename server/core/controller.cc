@@ -241,7 +241,7 @@ Verdict Controller::Measure(const AttemptRef& ref, uint64_t sequence, int64_t st
   }
   const Verdict verdict = event.verdict;
   // What waits at the rung and is now among the best goes on by this report, not by whatever happens next.
-  if (verdict.rank > 0) dispatch_ = true;
+  if (verdict.rank > 0 || verdict.action == Action::kPause) dispatch_ = true;
   const size_t rungs = trial.rung_values.size();
   Emit(std::move(event));
   for (size_t i = rungs; i < trial.rung_values.size(); ++i) TellRung(sweep, id.number, i);

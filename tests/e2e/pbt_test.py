@@ -60,17 +60,13 @@ class PopulationBasedTraining(harness.TestCase):
         takeovers = 0
         for listed in self.trials("pbt"):
             trial = self.trial("pbt", listed.number)
-            begun = {}
-            for line in self.cli("logs", "pbt", str(trial.number)).stdout.splitlines():
-                if line.startswith("attempt "):
-                    words = line.split(" ", 4)
-                    begun[int(words[1])] = (float(words[3]), json.loads(line.split(" weights ")[1]),
-                                            line.split(" files ")[1].split(" weights ")[0])
             for exploit in trial.lineage:
-                if exploit.attempt not in begun:
-                    continue  # it never started: the trial was given another one first
                 takeovers += 1
-                x, weights, files = begun[exploit.attempt]
+                log = self.cli("logs", "pbt", str(trial.number), "--attempt", str(exploit.attempt)).stdout
+                begin = [line for line in log.splitlines() if line.startswith("attempt %d " % exploit.attempt)][0]
+                x = float(begin.split(" ")[3])
+                files, weights = begin.split(" files ")[1].split(" weights ")
+                weights = json.loads(weights)
                 self.assertEqual(len(weights), exploit.step)
                 donor = self.trial("pbt", exploit.donor)
                 self.assertEqual(files, "['step-%d.json']" % exploit.step, "nothing of its own past is left")

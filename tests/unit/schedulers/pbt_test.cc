@@ -80,6 +80,7 @@ TEST(PbtTest, ADonorWithoutACheckpointIsReplacedByTheBestThatHasOne) {
   EXPECT_TRUE(donors[0] == 0 || donors[0] == 1) << "one of the best two";
   EXPECT_EQ(std::vector<uint32_t>(donors.begin() + 2, donors.end()), (std::vector<uint32_t>{2, 3, 4, 5}));
   report.trial = 6;
+  report.step = 2;
   report.gives = [](uint32_t) { return false; };
   EXPECT_EQ(scheduler->Decide(report).reason, Reason::kNoDonor);
   EXPECT_EQ(scheduler->Decide(report).action, Action::kContinue);

@@ -223,6 +223,28 @@ TEST_F(PbtTest, FewerPlacesThanTrialsAreTakenInTurn) {
   EXPECT_LE(apart, 4) << "no trial is more than two judgements ahead of another";
 }
 
+// Else a controller that is killed and recovers at this instant lets it on earlier than one that is not.
+TEST_F(PbtTest, ATrialThatGivesWayIsLetOnByTheSameReportWhenItsTurnIsNext) {
+  const SessionId worker = Connect("w");
+  const SweepId id = Create(PbtSpecOf(2));
+  ReportAndLeave(worker, id, 0, 2, 0.1);
+  ASSERT_EQ(TrialOf(id, 1).state, TrialState::kRunning) << "the other one had not begun";
+  for (int64_t step = 1; step <= 4; ++step) ReportAndLeave(worker, id, 1, step, 0.05);
+  ASSERT_EQ(TrialOf(id, 1).last_step, 4);
+  const size_t facts = journal_.size();
+  Restart();
+  EXPECT_EQ(journal_.size(), facts);
+}
+
+TEST_F(PbtTest, ASweepWithOneTrialHasNobodyToTakeOverFrom) {
+  const SessionId worker = Connect("w");
+  const SweepId id = Create(PbtSpecOf(1));
+  for (int64_t step = 1; step < 20; ++step) Report(worker, RefOf(id, 0), step, 0.5);
+  EXPECT_EQ(TrialOf(id, 0).state, TrialState::kRunning);
+  ReportAndLeave(worker, id, 0, 20, 0.5);
+  EXPECT_EQ(TrialOf(id, 0).state, TrialState::kCompleted);
+}
+
 TEST_F(PbtTest, WithSynchAllWaitForEachOtherAndGoOnTogether) {
   const SessionId worker = Connect("w", 4);
   SweepSpec spec = PbtSpecOf(4);
