@@ -77,7 +77,7 @@ void Checker::Check(const Measured& event) {
   for (const SlotValue& metric : event.metrics) {
     if (sweep.schedule_slot && metric.slot == *sweep.schedule_slot) report.value = metric.value;
   }
-  report.gives = [&sweep](uint32_t donor) { return CopyToGive(sweep.trials[donor]) != nullptr; };
+  report.gives = [&](uint32_t donor) { return CopyToGive(sweep.trials[donor], trial) != nullptr; };
   // Whether others waited for a place is known to the controller alone.
   if (event.verdict.reason == Reason::kTakesTurn) report.waiting = 0;
   // Steps of earlier attempts are not judged again.

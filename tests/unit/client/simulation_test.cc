@@ -338,8 +338,8 @@ TEST(Simulation, OneOfTheWorstTakesOverFromABetterOneAndGoesOnWithItsOwnReports)
   const SimulatedAnswer b = s.Report("b", 2, "0.9");
   EXPECT_EQ(b.verdict.action, Action::kPause);
   EXPECT_EQ(b.text,
-            "0.9 is among the worst of the population at step 2 (rank 2 of 2, v min): it goes on from the checkpoint of "
-            "a better trial; b takes over from a; goes on: b");
+            "0.9 is among the worst of the population at step 2 (rank 2 of 2, v min): it goes on from the checkpoint "
+            "of a better trial; b takes over from a; goes on: b");
   EXPECT_EQ(b.resumed, std::vector<TrialName>{{"b"}});
   EXPECT_EQ(s.Report("a", 4, "0.1").verdict.reason, Reason::kNone) << "b has nothing to its name yet";
   EXPECT_EQ(s.Report("b", 4, "0.05").verdict.reason, Reason::kKeepsOn);

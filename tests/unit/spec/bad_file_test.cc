@@ -312,12 +312,12 @@ TEST(BadFileTest, PbtSaysWhatIsWrong) {
             "f:6: scheduler.perturbation_interval: it is not said when trials are compared "
             "(add perturbation_interval: 5, in steps; a trial should save a checkpoint as often)");
   EXPECT_EQ(told("perturbation_interval: 2.5"),
-            "f:6: scheduler.perturbation_interval: here stands the number 2.5, not an integer (remove the fraction)");
+            "f:6: scheduler.perturbation_interval: here stands 2.5, not an integer (write an integer)");
   EXPECT_EQ(told("perturbation_interval: 5, quantile_fraction: 0.7"),
             "f:6: scheduler.quantile_fraction: 0.7 is not between 0 and 0.5 "
             "(use 0.25: the worst quarter takes over from the best quarter)");
   EXPECT_EQ(told("perturbation_interval: 5, perturbation_factors: 2"),
-            "f:6: scheduler.perturbation_factors: here stands the number 2, not a list of numbers (write [1.2, 0.8])");
+            "f:6: scheduler.perturbation_factors: here stands 2, not a list of numbers (write [1.2, 0.8])");
   EXPECT_EQ(told("perturbation_interval: 5, mutations: [lr, op]"),
             "f:6: scheduler.mutations.op: there is no parameter of this name (did you mean opt?)");
   EXPECT_EQ(told("perturbation_interval: 5, mutations: [epochs]"),

@@ -178,6 +178,22 @@ TEST_F(PbtTest, WithoutACheckpointOfABetterTrialItGoesOnAsItIs) {
   EXPECT_EQ(std::get<Measured>(journal_.back()).verdict.reason, Reason::kNoDonor);
 }
 
+// Found by simulation seed 1127: a donor that waits for a place gave the same copy again and again, to a trial that was
+// the furthest behind each time and so kept the donor waiting.
+TEST_F(PbtTest, TheSameCopyIsNotTakenOverTwiceByOneTrial) {
+  const SessionId worker = Connect("w", 4);
+  const SweepId id = ExploitOnce(worker);
+  Ended(worker, RefOf(id, 3), StoppedExit());
+  ReportAndLeave(worker, id, 3, 3, 0.9);
+  ReportAndLeave(worker, id, 3, 4, 0.9);
+  EXPECT_EQ(std::get<Measured>(journal_.back()).verdict.reason, Reason::kNoDonor) << "no copy is newer than step 2";
+  EXPECT_EQ(TrialOf(id, 3).state, TrialState::kRunning);
+  Save(worker, id, 0, 3, 0.05);
+  ReportAndLeave(worker, id, 3, 6, 0.9);
+  ASSERT_EQ(TrialOf(id, 3).lineage->exploits.size(), 2u);
+  EXPECT_EQ(TrialOf(id, 3).lineage->exploits[1].step, 3);
+}
+
 TEST_F(PbtTest, TheSearcherIsNotToldThatItsFirstPointHasLedToWhatItReached) {
   const SessionId worker = Connect("w", 4);
   const SweepId id = ExploitOnce(worker);
