@@ -110,9 +110,17 @@ std::optional<SimulatedAnswer> Simulation::Take(const ReportLine& line, Problem*
 
 void Simulation::JudgePaused(SimulatedAnswer* answer) {
   const bool complete = expected_ > 0 && static_cast<int64_t>(counts_.trials) >= expected_;
+  std::string taken_over;
   while (const auto next = scheduler_->NextPaused(complete ? Outlook::kComplete : Outlook::kOpen)) {
-    scheduler_->Apply(next->trial, next->verdict);
     auto& [name, trial] = *by_number_[next->trial];
+    const std::vector<uint32_t> donors = scheduler_->Donors(next->trial);
+    if (next->verdict.reason == Reason::kExploits && !donors.empty()) {
+      scheduler_->Exploit(next->trial, donors[0], trial.last_step);
+      taken_over += "; " + name.text + " takes over from " + by_number_[donors[0]]->first.text;
+    } else {
+      scheduler_->Apply(next->trial, next->verdict);
+    }
+    if (next->verdict.action == Action::kPause) continue;
     trial.paused = false;
     if (next->verdict.action == Action::kContinue) {
       answer->resumed.push_back(name);
@@ -126,6 +134,7 @@ void Simulation::JudgePaused(SimulatedAnswer* answer) {
     for (const TrialName& name : trials) names.push_back(name.text);
     if (!names.empty()) answer->text += what + Join(names, ", ");
   };
+  answer->text += taken_over;
   say("; goes on: ", answer->resumed);
   say("; ends: ", answer->stopped);
 }

@@ -54,7 +54,9 @@ struct SimulatedAnswer {
 
 // Not thread-safe. Numbers the trials in the order in which they appear, and does with each what the controller does: a
 // trial that is stopped or ends by itself is judged once more by its last report (DecideFinal), then forgotten; one
-// that is paused is not judged until it is let on.
+// that is paused is not judged until it is let on. With pbt every trial is taken to have a checkpoint of its last step
+// and a place to run, and one that takes over goes on with the reports that it has: they cannot be those of its new
+// weights.
 class Simulation {
  public:
   struct Counts {

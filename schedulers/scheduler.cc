@@ -7,6 +7,7 @@
 #include "schedulers/fifo.h"
 #include "schedulers/hyperband.h"
 #include "schedulers/median.h"
+#include "schedulers/pbt.h"
 
 namespace tunesmith {
 namespace {
@@ -50,6 +51,18 @@ const char* ReasonName(Reason reason) {
       return "waits_at_rung";
     case Reason::kHalved:
       return "halved";
+    case Reason::kKeepsOn:
+      return "keeps_on";
+    case Reason::kExploits:
+      return "exploits";
+    case Reason::kNoDonor:
+      return "no_donor";
+    case Reason::kTakesTurn:
+      return "takes_turn";
+    case Reason::kWaitsForAll:
+      return "waits_for_all";
+    case Reason::kAllThere:
+      return "all_there";
     case Reason::kMaxSteps:
       return "max_steps";
     case Reason::kPlateau:
@@ -69,6 +82,7 @@ std::string Explain(const Verdict& verdict, const std::string& metric, Goal goal
   const std::string place = " (rank " + std::to_string(verdict.rank) + " of " +
                             std::to_string(verdict.peers) + ", " + metric +
                             (goal == Goal::kMin ? " min)" : " max)");
+  const std::string at_step = " at step " + ShortText(verdict.milestone);
   const auto [value, cutoff] = verdict.has_cutoff ? ShortPair(verdict.value, verdict.cutoff)
                                                   : std::pair(ShortText(verdict.value), std::string());
   const std::string median =
@@ -106,6 +120,24 @@ std::string Explain(const Verdict& verdict, const std::string& metric, Goal goal
     case Reason::kHalved:
       if (!verdict.has_cutoff) return value + " is not among those that go on" + rung + place;
       return value + " is not among those that go on" + rung + ", the last of which has " + cutoff + place;
+    case Reason::kKeepsOn:
+      return value + " is not among the worst of the population" + at_step + place;
+    case Reason::kExploits:
+      if (!verdict.recorded) return "it is among the worst of the population";
+      return value + " is among the worst of the population" + at_step + place +
+             ": it goes on from the checkpoint of a better trial";
+    case Reason::kNoDonor:
+      if (!verdict.recorded) return "no better trial has a checkpoint";
+      return value + " is among the worst of the population" + at_step + place +
+             ", and no better trial has a checkpoint";
+    case Reason::kTakesTurn:
+      if (verdict.action == Action::kContinue) return "it is its turn";
+      return "at step " + ShortText(verdict.milestone) + " it is the turn of trials that wait" +
+             (verdict.rank > 0 ? place : "");
+    case Reason::kWaitsForAll:
+      return "at step " + ShortText(verdict.milestone) + " it waits for the rest of the population";
+    case Reason::kAllThere:
+      return "all of the population have been judged";
     case Reason::kMaxSteps:
       return "step " + ShortText(verdict.milestone) + " was reached (stop.max_steps)";
     case Reason::kPlateau:
@@ -119,7 +151,7 @@ std::string Explain(const Verdict& verdict, const std::string& metric, Goal goal
   return "";
 }
 
-std::vector<std::string> SchedulerTypes() { return {"fifo", "asha", "hyperband", "bohb", "median"}; }
+std::vector<std::string> SchedulerTypes() { return {"fifo", "asha", "hyperband", "bohb", "median", "pbt"}; }
 
 namespace {
 
@@ -137,13 +169,16 @@ double ReductionFactorOf(const SchedulerOptions& options) {
   return options.reduction_factor.value_or(IsHyperBand(options) ? 3 : 4);
 }
 
-bool Pauses(const SchedulerOptions& options) { return options.promotion || IsHyperBand(options); }
+bool Pauses(const SchedulerOptions& options) {
+  return options.promotion || IsHyperBand(options) || options.type == "pbt";
+}
 
 std::unique_ptr<Scheduler> MakeScheduler(const SchedulerOptions& options, Problems* problems) {
   if (options.type == "fifo") return MakeFifo(options, problems);
   if (options.type == "asha") return MakeAsha(options, problems);
   if (IsHyperBand(options)) return MakeHyperBand(options, problems);
   if (options.type == "median") return MakeMedian(options, problems);
+  if (options.type == "pbt") return MakePbt(options, problems);
   const std::string closest = ClosestWord(options.type, SchedulerTypes());
   problems->push_back({"scheduler.type", "unknown scheduler \"" + options.type + "\"",
                        closest.empty() ? "use one of: " + Join(SchedulerTypes(), ", ")

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "common/problem.h"
+#include "schedulers/explore.h"
 #include "search/searcher.h"
 
 namespace tunesmith {
@@ -30,6 +32,13 @@ enum class Reason : uint8_t {
   kAboveMedian,     // its best is as good as the median of the others or better: continues
   kWaitsAtRung,     // waits at the rung for the others of its bracket: pauses
   kHalved,          // not among those of its bracket that go on from the rung: stops
+  // pbt
+  kKeepsOn,         // not among the worst of the population: continues
+  kExploits,        // among the worst: pauses, and goes on from the checkpoint of one of the best
+  kNoDonor,         // among the worst, and none that is better has a checkpoint: continues
+  kTakesTurn,       // pauses so that another one can run, or goes on after that
+  kWaitsForAll,     // waits for the rest of the population: pauses
+  kAllThere,        // the population has been judged: what waits goes on by and by
   // Not the scheduler's, but of what the sweep stops trials by; all count as completed.
   kMaxSteps,        // step >= max_steps (the milestone)
   kPlateau,         // the deviation (value) of its last reports (peers) is below what counts as progress (cutoff)
@@ -63,6 +72,10 @@ struct TrialReport {
   uint32_t trial = 0;
   int64_t step = 0;               // of the scheduler's time attribute, counted from 1
   std::optional<double> value;    // the scheduler's metric; nullopt if the report lacks it
+  // pbt: the least step of those trials that would run if there were a place; none if there is no such trial.
+  std::optional<int64_t> waiting = {};
+  // pbt: whether another trial can go on from a checkpoint of this one. Empty: from all.
+  std::function<bool(uint32_t trial)> gives = {};
 };
 
 struct RungStatus {
@@ -75,7 +88,8 @@ struct RungStatus {
   std::optional<double> cutoff;       // in the metric's own sign
 };
 
-// A verdict on a paused trial: kContinue lets it go on, kStop ends it (with kReachedMax as completed).
+// A verdict on a paused trial: kContinue lets it go on, kStop ends it (with kReachedMax as completed), kPause only
+// records something. One with kExploits is not applied: one of Donors(trial) is, by Exploit, or kNoDonor with kPause.
 struct PausedVerdict {
   uint32_t trial = 0;
   Verdict verdict;  // not recorded at any rung
@@ -106,6 +120,10 @@ class Scheduler {
   // The next verdict on a paused trial, if one is due; once it is applied, ask again. What is paused when an idle
   // scheduler has no verdict on anybody stays so.
   virtual std::optional<PausedVerdict> NextPaused(Outlook /*outlook*/) const { return std::nullopt; }
+  // Of a trial with a verdict kExploits: from whom it may take over, the preferred one first.
+  virtual std::vector<uint32_t> Donors(uint32_t /*trial*/) const { return {}; }
+  // The trial goes on from a checkpoint of the donor, of that step.
+  virtual void Exploit(uint32_t /*trial*/, uint32_t /*donor*/, int64_t /*step*/) {}
   // The trial has ended: what it recorded stays, the rest is forgotten.
   virtual void RemoveTrial(uint32_t trial) = 0;
 
@@ -117,9 +135,9 @@ class Scheduler {
 };
 
 struct SchedulerOptions {
-  std::string type = "fifo";  // fifo, asha, hyperband, bohb, median
+  std::string type = "fifo";  // fifo, asha, hyperband, bohb, median, pbt
   Goal goal = Goal::kMin;
-  uint64_t seed = 0;                 // bracket choice
+  uint64_t seed = 0;                 // bracket choice, donors
   int64_t max_t = 0;                 // 0: none given, see MaxTOf
   double grace_period = 1;           // steps before the first rung or median (a fraction is allowed under compat: ray)
   std::optional<double> reduction_factor = {};  // none given: 4, hyperband and bohb 3
@@ -128,6 +146,7 @@ struct SchedulerOptions {
   bool stop_last_trials = true;
   bool promotion = false;            // asha: trials pause at rungs, and the best go on; false: the worst stop
   bool compat_ray = false;           // decide as Ray Tune does, quirks included
+  PbtOptions pbt = {};
 };
 
 std::vector<std::string> SchedulerTypes();

@@ -299,9 +299,26 @@ class SweepReader {
          {"brackets", [&](N m, F g) { ReadInteger32(m, g, &s.brackets, log_); }},
          {"min_samples_required", [&](N m, F g) { ReadInteger32(m, g, &s.min_samples_required, log_); }},
          {"stop_last_trials", [&](N m, F g) { ReadBool(m, g, &s.stop_last_trials, log_); }},
+         {"perturbation_interval",
+          [&](N m, F g) { ReadInteger(m, g, 1, kIntMax, &s.pbt.perturbation_interval, log_); }},
+         {"burn_in_period", [&](N m, F g) { ReadInteger(m, g, 0, kIntMax, &s.pbt.burn_in_period, log_); }},
+         {"quantile_fraction", [&](N m, F g) { ReadNumber(m, g, &s.pbt.quantile_fraction, log_); }},
+         {"resample_probability", [&](N m, F g) { ReadNumber(m, g, &s.pbt.resample_probability, log_); }},
+         {"perturbation_factors", [&](N m, F g) { Factors(m, g); }},
+         {"mutations", [&](N m, F g) { s.pbt.mutations = ReadMutations(m, g, log_); }},
+         {"synch", [&](N m, F g) { ReadBool(m, g, &s.pbt.synch, log_); }},
          {"variant", [&](N m, F g) { Variant(m, g); }},
          {"compat", [&](N m, F g) { Compat(m, g); }}},
         log_);
+  }
+
+  void Factors(N n, F f) {
+    std::vector<double>& factors = spec_.scheduler.pbt.perturbation_factors;
+    factors.clear();
+    if (n.kind != Node::Kind::kList) {
+      return log_->Add(f, "here stands " + Describe(n) + ", not a list of numbers", "write [1.2, 0.8]");
+    }
+    for (const Node& item : n.items) ReadNumber(item, f, &factors.emplace_back(1), log_);
   }
 
   void Variant(N n, F f) {

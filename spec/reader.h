@@ -89,6 +89,9 @@ struct ReadParameters {
 // The `parameters:` object.
 ReadParameters ReadParameterMap(const Node& node, FieldLog* log);
 
+// `scheduler.mutations`, which is `field`.
+std::vector<Mutation> ReadMutations(const Node& node, const std::string& field, FieldLog* log);
+
 // "optimizer == 'sgd' and layers > 2". False and `why` (with a hint) if it is not such a
 // conjunction.
 bool ParseWhen(std::string_view text, std::vector<Condition>* out, std::string* why,

@@ -89,6 +89,7 @@ struct SchedulerSpec {
   bool stop_last_trials = true;
   bool promotion = false;        // asha: pause at rungs and let the best go on
   bool compat_ray = false;
+  PbtOptions pbt = {};
   friend bool operator==(const SchedulerSpec&, const SchedulerSpec&) = default;
 };
 

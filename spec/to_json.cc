@@ -214,6 +214,40 @@ void WriteSearch(const SearchSpec& search, Writer* w) {
   w->Close('}');
 }
 
+void WritePbt(const PbtOptions& pbt, Writer* w) {
+  const PbtOptions defaults;
+  if (pbt.perturbation_interval != 0) w->Integer("perturbation_interval", pbt.perturbation_interval);
+  if (pbt.burn_in_period != 0) w->Integer("burn_in_period", pbt.burn_in_period);
+  if (pbt.quantile_fraction != defaults.quantile_fraction) w->Number("quantile_fraction", pbt.quantile_fraction);
+  if (pbt.resample_probability != defaults.resample_probability) {
+    w->Number("resample_probability", pbt.resample_probability);
+  }
+  if (pbt.perturbation_factors != defaults.perturbation_factors) {
+    w->OpenKey("perturbation_factors", '[');
+    for (const double factor : pbt.perturbation_factors) {
+      w->Comma();
+      w->AppendNumber(factor);
+    }
+    w->Close(']');
+  }
+  if (!pbt.mutations.empty()) {
+    w->OpenKey("mutations", '{');
+    for (const Mutation& mutation : pbt.mutations) {
+      if (mutation.from == Mutation::From::kOwn) {
+        w->Key(mutation.name);
+        w->Raw("null");
+      } else if (mutation.from == Mutation::From::kList) {
+        w->Key(mutation.name);
+        WriteValues(mutation.values.options, w);
+      } else {
+        WriteParameter(mutation.values, {}, w);
+      }
+    }
+    w->Close('}');
+  }
+  if (pbt.synch) w->Bool("synch", true);
+}
+
 void WriteScheduler(const SchedulerSpec& s, Writer* w) {
   const SchedulerSpec defaults;
   w->OpenKey("scheduler", '{');
@@ -230,6 +264,7 @@ void WriteScheduler(const SchedulerSpec& s, Writer* w) {
     w->Integer("min_samples_required", s.min_samples_required);
   if (s.stop_last_trials != defaults.stop_last_trials)
     w->Bool("stop_last_trials", s.stop_last_trials);
+  WritePbt(s.pbt, w);
   if (s.promotion) w->Text("variant", "promotion");
   if (s.compat_ray) w->Text("compat", "ray");
   w->Close('}');

@@ -33,6 +33,7 @@ class Validator {
     const auto space = Space::Create(spec_.parameters, spec_.constraints, &problems_);
     CheckSearch(space ? &*space : nullptr);
     CheckScheduler();
+    if (space) ValidateMutations(spec_, *space, &problems_);
     CheckBudget(space ? space->GridCells() : 1);
     CheckResources();
     CheckCollect();
@@ -225,7 +226,28 @@ class Validator {
           spec_.scheduler.promotion ? "use variant: stopping, or remove ask_tell" : "use asha, or remove ask_tell");
     }
     if (spec_.scheduler.type == "bohb") CheckBohb();
+    CheckPbt();
     MakeScheduler(options, &problems_);
+  }
+
+  void CheckPbt() {
+    const std::string& type = spec_.scheduler.type;
+    if (type != "pbt") {
+      if (spec_.scheduler.pbt == PbtOptions()) return;
+      return Add("scheduler.type",
+                 "perturbation_interval, burn_in_period, quantile_fraction, resample_probability, "
+                 "perturbation_factors, mutations and synch are options of pbt, not of " + type.substr(0, 60),
+                 "use type: pbt, or leave them out");
+    }
+    if (!spec_.checkpoints.store) {
+      Add("checkpoints.store",
+          "pbt hands checkpoints from trial to trial, through the copies that the controller keeps",
+          "leave it out, or use another scheduler");
+    }
+    if (spec_.repeats > 1) {
+      Add("repeats", "pbt changes the point of a trial as it runs, and repeats are trials of one point",
+          "leave repeats out, or use another scheduler");
+    }
   }
 
   // It is HyperBand with points of a model that learns from rungs.
@@ -574,7 +596,8 @@ SchedulerOptions SchedulerOptionsOf(const SweepSpec& spec, uint64_t seed) {
           .min_samples_required = s.min_samples_required,
           .stop_last_trials = s.stop_last_trials,
           .promotion = s.promotion,
-          .compat_ray = s.compat_ray};
+          .compat_ray = s.compat_ray,
+          .pbt = s.pbt};
 }
 
 Problems Validate(const SweepSpec& spec) { return Validator(spec).Check(); }

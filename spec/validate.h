@@ -21,4 +21,7 @@ void ValidateText(const std::string& field, const std::string& text, size_t byte
 // A value that a spec can hold: text as above, finite numbers, canonical JSON.
 void ValidateValue(const std::string& field, const Value& value, Problems* problems);
 
+// What pbt mutates (field "scheduler.mutations.NAME").
+void ValidateMutations(const SweepSpec& spec, const Space& space, Problems* problems);
+
 }  // namespace tunesmith

@@ -264,6 +264,42 @@ void FromWire(const pb::ProgramSpec& in, ProgramSpec* out, Problems* problems) {
   out->options = NamedFromWire(in.options());
 }
 
+void ToWire(const PbtOptions& pbt, pb::SchedulerSpec::Pbt* out) {
+  out->set_perturbation_interval(pbt.perturbation_interval);
+  out->set_burn_in_period(pbt.burn_in_period);
+  out->set_quantile_fraction(pbt.quantile_fraction);
+  out->set_resample_probability(pbt.resample_probability);
+  for (const double factor : pbt.perturbation_factors) out->add_perturbation_factors(factor);
+  for (const Mutation& mutation : pbt.mutations) {
+    auto* message = out->add_mutations();
+    message->mutable_values()->set_name(mutation.name);
+    if (mutation.from != Mutation::From::kOwn) DistributionToWire(mutation.values, message->mutable_values());
+    message->set_list(mutation.from == Mutation::From::kList);
+  }
+  out->set_synch(pbt.synch);
+}
+
+void FromWire(const pb::SchedulerSpec::Pbt& in, PbtOptions* out, Problems* problems) {
+  out->perturbation_interval = in.perturbation_interval();
+  out->burn_in_period = in.burn_in_period();
+  if (in.has_quantile_fraction()) out->quantile_fraction = in.quantile_fraction();
+  if (in.has_resample_probability()) out->resample_probability = in.resample_probability();
+  if (in.perturbation_factors_size() > 0) {
+    out->perturbation_factors.assign(in.perturbation_factors().begin(), in.perturbation_factors().end());
+  }
+  for (const auto& message : in.mutations()) {
+    Mutation& mutation = out->mutations.emplace_back();
+    mutation.name = message.values().name();
+    const bool own = !DistributionFromWire(message.values(), &mutation.values);
+    mutation.values.name = own ? "" : mutation.name;
+    if (!own) mutation.from = message.list() ? Mutation::From::kList : Mutation::From::kDistribution;
+    if (message.list() && (own || mutation.values.distribution != Distribution::kChoice)) {
+      problems->push_back({"scheduler.mutations." + mutation.name, "the list has no values", "set choice"});
+    }
+  }
+  out->synch = in.synch();
+}
+
 void ToWire(const SchedulerSpec& s, pb::SchedulerSpec* out) {
   out->set_type(s.type);
   out->set_metric(s.metric);
@@ -276,6 +312,7 @@ void ToWire(const SchedulerSpec& s, pb::SchedulerSpec* out) {
   out->set_stop_last_trials(s.stop_last_trials);
   out->set_promotion(s.promotion);
   out->set_compat_ray(s.compat_ray);
+  if (s.pbt != PbtOptions()) ToWire(s.pbt, out->mutable_pbt());
 }
 
 // A goal that is not set is never guessed, but for the scheduler's, which follows the searcher's on
@@ -342,6 +379,7 @@ void FromWire(const pb::SchedulerSpec& in, const SearchSpec& search, pb::Goal se
   if (in.has_stop_last_trials()) out->stop_last_trials = in.stop_last_trials();
   out->promotion = in.promotion();
   out->compat_ray = in.compat_ray();
+  if (in.has_pbt()) FromWire(in.pbt(), &out->pbt, problems);
 }
 
 void ToWireLimits(const SweepSpec& spec, pb::SweepSpec* out) {

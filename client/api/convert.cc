@@ -7,6 +7,7 @@
 #include <limits>
 #include <utility>
 
+#include "client/api/lineage.h"
 #include "client/api/origin.h"
 #include "client/argv.h"
 #include "client/format.h"
@@ -351,6 +352,7 @@ std::string TrialJson(const v1::Trial& trial) {
     checkpoints.Raw(one.Finish());
   }
   object.Raw("checkpoints", checkpoints.Finish());
+  if (!trial.lineage().empty()) object.Raw("lineage", LineageJson(trial));
   return object.Raw("origin", OriginJson(trial)).Finish();
 }
 

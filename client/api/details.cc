@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "client/api/convert.h"
+#include "client/api/lineage.h"
 #include "client/api/origin.h"
 #include "client/format.h"
 #include "client/json_object.h"
@@ -317,6 +318,9 @@ std::vector<std::string> TrialDetails(const v1::Sweep& sweep, const v1::Trial& t
                        trial.end_time(), options.now_ms),
            &lines);
   AddTable("parameters", {{"name"}, {"value"}}, ParameterRows(trial.parameters()), options, &lines);
+  AddTable("taken over",
+           {{"from trial", true}, {"step", true}, {"own step", true}, {"attempt", true}, {"changed"}},
+           LineageRows(trial), options, &lines);
   std::vector<std::vector<std::string>> attempts;
   for (const v1::Attempt& attempt : trial.attempts()) {
     attempts.push_back({std::to_string(attempt.number()), StateWord(attempt.state()),

@@ -74,6 +74,7 @@ std::vector<std::string> MetricColumns(const v1::Sweep& sweep) {
 }
 
 std::string SchedulerText(const v1::SchedulerSpec& scheduler) {
+  if (scheduler.type() == "pbt") return "pbt every " + std::to_string(scheduler.pbt().perturbation_interval());
   if (scheduler.type() != "asha" && scheduler.type() != "hyperband" && scheduler.type() != "bohb") {
     return scheduler.type();
   }

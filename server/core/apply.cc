@@ -351,7 +351,7 @@ struct State::Applier {
     sweep.gpus_used += static_cast<double>(attempt.gpus);
     trial.attempts.push_back(std::move(attempt));
     trial.steps_before = std::max(trial.steps_before, trial.last_step);
-    trial.promoted = false;
+    trial.promoted = trial.takes_turns = false;
     if (trial.started.ms == 0) trial.started = e.time;
     SetState(&sweep, e.attempt.trial.number, TrialState::kRunning);
     state->last_epoch_ = std::max(state->last_epoch_, e.epoch);
@@ -512,6 +512,7 @@ struct State::Applier {
     if (trial.Pausing()) sweep.scheduler->RemoveTrial(e.trial.number);
     trial.stop_verdict = {};
     trial.preempting = e.preempts;
+    if (trial.lineage != nullptr) trial.lineage->due.reset();
     if (Attempt* attempt = trial.LiveAttempt()) attempt->state = AttemptState::kStopping;
     SetState(&sweep, e.trial.number, TrialState::kStopping);
     Changed(&sweep, e.trial.number);
@@ -522,13 +523,56 @@ struct State::Applier {
     Trial& trial = Get(&sweep, e.trial.number);
     TS_CHECK(trial.state == TrialState::kPaused || trial.Pausing(), "only of paused trials");
     sweep.scheduler->Apply(e.trial.number, e.verdict);
-    if (e.verdict.action == Action::kStop) {
-      trial.stop_verdict = e.verdict;
-      return Changed(&sweep, e.trial.number);
-    }
+    if (e.verdict.action == Action::kStop) trial.stop_verdict = e.verdict;
+    if (e.verdict.action != Action::kContinue) return Changed(&sweep, e.trial.number);
     trial.promoted = true;
+    trial.takes_turns = e.verdict.reason == Reason::kTakesTurn;
     if (!trial.Pausing()) Requeue(&sweep, e.trial.number);  // else once its processes are gone
     Changed(&sweep, e.trial.number);
+  }
+
+  void operator()(const TrialExploited& e) {
+    Sweep& sweep = Get(e.trial.sweep);
+    const uint32_t number = e.trial.number;
+    Trial& trial = Get(&sweep, number);
+    TS_CHECK(trial.state == TrialState::kPaused || trial.Pausing(), "only a paused trial takes over");
+    const Trial& donor = Get(&sweep, e.donor);
+    if (trial.lineage == nullptr) trial.lineage = std::make_unique<Lineage>();
+    const auto attempt = static_cast<uint32_t>(trial.attempts.size()) + 1;
+    StoredCheckpoint copy = e.from;
+    copy.attempt = attempt;
+    copy.value = std::nan("");  // reported by another trial
+    trial.lineage->due.emplace(
+        Exploit{.donor = e.donor, .donor_attempt = e.from.attempt, .step = e.from.step, .attempt = attempt,
+                .donor_point = donor.point, .point = e.point, .time = e.time},
+        std::move(copy));
+    sweep.scheduler->Exploit(number, e.donor, e.from.step);
+    trial.promoted = trial.takes_turns = e.verdict.action == Action::kContinue;
+    if (trial.state == TrialState::kPaused) {
+      TakeOver(&sweep, number);
+      if (trial.promoted) Requeue(&sweep, number);
+    }
+    Changed(&sweep, number);
+  }
+
+  // Its processes are gone: from now on it is what the donor was, with another point. What it had reported stays a
+  // fact, but counts no more: those weights do not exist any longer.
+  void TakeOver(Sweep* sweep, uint32_t number) {
+    Trial& trial = sweep->trials[number];
+    auto& [exploit, copy] = *trial.lineage->due;
+    exploit.left_step = trial.last_step;
+    exploit.left_point = std::move(trial.point);
+    trial.point = exploit.point;
+    trial.last_step = trial.steps_before = exploit.step;
+    trial.latest = {};
+    trial.latest_reports = 0;
+    if (trial.checkpoints == nullptr) trial.checkpoints = std::make_unique<TrialCheckpoints>();
+    sweep->checkpoint_bytes += copy.bytes;
+    trial.checkpoints->stored.push_back(std::move(copy));  // of an attempt that is to come: the newest
+    trial.lineage->exploits.push_back(std::move(exploit));
+    trial.lineage->due.reset();
+    trial.has_best = false;
+    if (sweep->best_trial == number) RecomputeBest(sweep);
   }
 
   void Requeue(Sweep* sweep, uint32_t number) {
@@ -563,6 +607,7 @@ struct State::Applier {
       if (e.exit.start_failed) ++sweep.start_failures_in_row;
     }
     const bool pauses = trial.Pausing() && e.state != AttemptState::kSucceeded;
+    if (pauses && trial.lineage != nullptr && trial.lineage->due) TakeOver(&sweep, number);
     if (e.requeue || (pauses && trial.promoted)) {
       Requeue(&sweep, number);
     } else if (pauses) {
@@ -579,6 +624,7 @@ struct State::Applier {
     trial.ended = e.time;
     trial.reason = e.reason;
     trial.preempting = false;
+    if (trial.lineage != nullptr) trial.lineage->due.reset();
     sweep.scheduler->Apply(e.trial.number, e.final_verdict);
     sweep.scheduler->RemoveTrial(e.trial.number);
     SetState(&sweep, e.trial.number, e.state);
@@ -682,6 +728,15 @@ class Digest {
   uint64_t hash_ = 0x243f6a8885a308d3ULL;
 };
 
+void AddExploit(const Exploit& exploit, Digest* digest) {
+  digest->Add(uint64_t{exploit.donor} << 32U | exploit.donor_attempt);
+  digest->Add(static_cast<uint64_t>(exploit.step));
+  digest->Add(static_cast<uint64_t>(exploit.left_step));
+  digest->Add(uint64_t{exploit.attempt});
+  for (const Point* point : {&exploit.left_point, &exploit.donor_point, &exploit.point}) digest->Add(HashPoint(*point));
+  digest->Add(static_cast<uint64_t>(exploit.time.ms));
+}
+
 void AddTrial(const Trial& trial, Digest* digest) {
   digest->Add(static_cast<uint64_t>(trial.state));
   digest->Add(HashPoint(trial.point));
@@ -700,6 +755,11 @@ void AddTrial(const Trial& trial, Digest* digest) {
   digest->Add(static_cast<uint64_t>(trial.stop_verdict.action));
   digest->Add(static_cast<uint64_t>(trial.stop_verdict.reason) * 4 + static_cast<uint64_t>(trial.preempting) * 2 +
               static_cast<uint64_t>(trial.promoted));
+  digest->Add(static_cast<uint64_t>(trial.takes_turns));
+  if (trial.lineage != nullptr) {
+    for (const Exploit& exploit : trial.lineage->exploits) AddExploit(exploit, digest);
+    if (trial.lineage->due) AddExploit(trial.lineage->due->first, digest);
+  }
   digest->Add(static_cast<uint64_t>(trial.ended.ms));
   digest->Add(static_cast<uint64_t>(trial.failures) * 256 + trial.losses);
   for (const SlotValue& metric : trial.last_metrics) {

@@ -11,11 +11,12 @@ namespace {
 
 std::string GigabytesText(int64_t bytes) { return ShortText(static_cast<double>(bytes) / 1e9) + " GB"; }
 
-// Of the copies, by (attempt, step), the one with the best value; none if no value is a number.
-const StoredCheckpoint* BestOf(const std::vector<StoredCheckpoint>& stored, Goal goal) {
+// Of the copies since an attempt, by (attempt, step), the one with the best value; none if no value is a number.
+const StoredCheckpoint* BestOf(const std::vector<StoredCheckpoint>& stored, uint32_t first_attempt, Goal goal) {
   const StoredCheckpoint* best = nullptr;
   for (const StoredCheckpoint& one : stored) {
-    if (!std::isnan(one.value) && (best == nullptr || Better(goal, one.value, best->value))) best = &one;
+    if (one.attempt < first_attempt || std::isnan(one.value)) continue;
+    if (best == nullptr || Better(goal, one.value, best->value)) best = &one;
   }
   return best;
 }
@@ -28,10 +29,14 @@ Status Controller::TakesCheckpoint(const AttemptRef& ref) const {
   if (trial == nullptr) return NotFound("there is no such trial");
   const CheckpointSpec& rules = sweep->spec->checkpoints;
   if (!rules.store) return FailedPrecondition("the sweep keeps no copies of checkpoints (checkpoints.store: false)");
-  if (ref.attempt.number == 0 || ref.attempt.number > trial->attempts.size()) return NotFound("no such attempt");
-  const Attempt& attempt = trial->attempts[ref.attempt.number - 1];
+  const uint32_t attempt_number = ref.attempt.number;
+  if (attempt_number == 0 || attempt_number > trial->attempts.size()) return NotFound("no such attempt");
+  const Attempt& attempt = trial->attempts[attempt_number - 1];
   if (attempt.epoch != ref.epoch || attempt.fenced) {
     return FailedPrecondition("the attempt's lease is no longer valid");
+  }
+  if (attempt_number < trial->FirstAttempt() || (trial->lineage != nullptr && trial->lineage->due)) {
+    return FailedPrecondition("the trial goes on from another trial's checkpoint");
   }
   const bool useful = !IsTerminal(trial->state) || trial->state == TrialState::kCompleted ||
                       (trial->state == TrialState::kStopped && rules.keep_stopped);
@@ -73,7 +78,8 @@ void Controller::KeepByRules(const Sweep& sweep, uint32_t number) {
   const std::vector<StoredCheckpoint> stored = trial.StoredCheckpoints();
   if (stored.empty()) return;
   const bool none = trial.state == TrialState::kStopped && !rules.keep_stopped;
-  const StoredCheckpoint* best = rules.keep_best ? BestOf(stored, sweep.spec->search.goal) : nullptr;
+  const StoredCheckpoint* best =
+      rules.keep_best ? BestOf(stored, trial.FirstAttempt(), sweep.spec->search.goal) : nullptr;
   // The last one is that of the newest report. What has overtaken its report is kept until that comes.
   const StoredCheckpoint* last = &stored.back();
   while (last != &stored.front() && last->step > trial.last_step) --last;

@@ -86,7 +86,7 @@ void Controller::TellHistory(const Sweep& sweep) {
   Effect_(SearcherFor(sweep));
   const uint32_t repeats = RepeatsOf(sweep);
   const auto trials = static_cast<uint32_t>(sweep.trials.size());
-  for (uint32_t i = 0; i < trials; i += repeats) Effect_(AnnounceTrial{sweep.number, i, sweep.trials[i].point});
+  for (uint32_t i = 0; i < trials; i += repeats) Effect_(AnnounceTrial{sweep.number, i, sweep.trials[i].FirstPoint()});
   std::vector<uint32_t> results(trials), ended(trials);  // told so far; of points, by the first trial
   for (const uint32_t number : sweep.results) {
     const uint32_t index = results[number]++;
@@ -100,7 +100,9 @@ void Controller::TellHistory(const Sweep& sweep) {
 }
 
 void Controller::TellEnd(const Sweep& sweep, uint32_t first) {
-  if (auto observation = PointObservation(sweep, first)) {
+  // What a trial reached that took over from another one says nothing about its own first point.
+  auto observation = sweep.trials[first].Exploited() ? std::nullopt : PointObservation(sweep, first);
+  if (observation) {
     Effect_(ObserveTrial{sweep.number, *std::move(observation)});
   } else {
     Effect_(ForgetTrial{sweep.number, first});
@@ -232,14 +234,19 @@ Verdict Controller::Measure(const AttemptRef& ref, uint64_t sequence, int64_t st
   // reported: a trial that runs again is decided as if nothing had interrupted it.
   if ((trial.state == TrialState::kRunning || trial.Preempting()) && event.step > trial.steps_before) {
     event.verdict = JudgeByRules(sweep, trial, event.step, event.metrics);
-    if (event.verdict.action == Action::kContinue) event.verdict = sweep.scheduler->Decide(report);
+    if (event.verdict.action == Action::kContinue) {
+      AddOutlook(sweep, id.number, &report);
+      event.verdict = sweep.scheduler->Decide(report);
+    }
   }
   const Verdict verdict = event.verdict;
   // What waits at the rung and is now among the best goes on by this report, not by whatever happens next.
-  if (verdict.rank > 0) dispatch_ = true;
+  if (verdict.rank > 0 || verdict.action == Action::kPause) dispatch_ = true;
   const size_t rungs = trial.rung_values.size();
   Emit(std::move(event));
   for (size_t i = rungs; i < trial.rung_values.size(); ++i) TellRung(sweep, id.number, i);
+  // By what is known now, and before anything else is heard.
+  if (verdict.reason == Reason::kExploits) ExploitOne(sweep, {id.number, {.reason = Reason::kExploits}});
   StopIfReached(sweep, id.number, verdict);
   return verdict;
 }
@@ -259,6 +266,7 @@ void Controller::EndTrial(const Sweep& sweep, uint32_t number, TrialState end, c
     event.final_verdict = sweep.scheduler->DecideFinal(last);
   }
   const SweepId id = sweep.number;
+  DropDueExploit(sweep, number);
   Emit(std::move(event));
   work_[id].ask_deadlines.erase(number);
   KeepByRules(sweep, number);
@@ -393,6 +401,7 @@ void Controller::FinishPause(const Sweep& sweep, uint32_t number, AttemptEnded e
   if (complete) {
     EndTrial(sweep, number, TrialState::kCompleted, "");
   } else {
+    if (sweep.trials[number].Exploited()) KeepByRules(sweep, number);
     MaybeFinishSweep(id);
   }
 }
@@ -424,6 +433,7 @@ void Controller::JudgePaused(SweepId id) {
 }
 
 void Controller::JudgeOnePaused(const Sweep& sweep, const PausedVerdict& next) {
+  if (next.verdict.reason == Reason::kExploits) return ExploitOne(sweep, next);
   Emit(PausedJudged{{sweep.number, next.trial}, next.verdict, now_});
   if (next.verdict.action != Action::kStop || sweep.trials[next.trial].state != TrialState::kPaused) return;
   EndTrial(sweep, next.trial,
@@ -449,6 +459,7 @@ void Controller::StopOneTrial(const Sweep& sweep, uint32_t number, const std::st
   }
   const AttemptRef ref{{{sweep.number, number}, static_cast<uint32_t>(trial.attempts.size())}, attempt->epoch};
   const WorkerId worker = attempt->worker;
+  DropDueExploit(sweep, number);
   Emit(TrialStopping{ref.attempt.trial, reason, now_});
   if (!worker) return;  // the client learns it at its next call
   const auto live = live_.find(worker);

@@ -138,6 +138,14 @@ class Controller {
   void JudgePaused(SweepId sweep);
   void JudgeOnePaused(const Sweep& sweep, const PausedVerdict& next);
   void LoseAttempt(const AttemptRef& ref, const std::string& why);
+
+  // --- taking over from another trial (exploits.cc)
+  // What the scheduler has to know of others to judge a report of the trial.
+  void AddOutlook(const Sweep& sweep, uint32_t number, TrialReport* report) const;
+  // The trial, which is paused or about to be, takes over from one of its donors; or that none can give is recorded.
+  void ExploitOne(const Sweep& sweep, const PausedVerdict& next);
+  // A trial that was to take over ends instead.
+  void DropDueExploit(const Sweep& sweep, uint32_t number);
   void MaybeFinishSweep(SweepId sweep);
   void DropSweep(SweepId sweep);
   // Records one measurement and gives the verdict.
@@ -220,6 +228,7 @@ class Controller {
   // --- reasons (why.cc)
   void WhyPending(const Sweep& sweep, uint32_t number, std::vector<std::string>* lines) const;
   void WhyAtRung(const Sweep& sweep, const Trial& trial, std::vector<std::string>* lines) const;
+  void WhyTakenOver(const Sweep& sweep, const Trial& trial, std::vector<std::string>* lines) const;
   std::string AttemptText(const Trial& trial, size_t index) const;
   // Why the worker does not take a trial of the sweep now; "" if it would.
   std::string MissText(const Sweep& sweep, WorkerId id, const LiveWorker& worker) const;

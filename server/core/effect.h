@@ -70,6 +70,7 @@ struct SendAssign {
   bool resume = false;
   std::vector<StoredCheckpoint> checkpoints;  // with `resume`: what the store has and may be used, the newest first
   int64_t last_step = 0;
+  uint32_t first_attempt = 0;  // what earlier attempts have saved is of another trial's past: not to be used
 };
 struct SendStop {
   SessionId session;
@@ -120,9 +121,18 @@ struct DropCheckpoint {
 struct DropCheckpoints {
   SweepId sweep;
 };
+// The copy of one trial is one of another trial too, under the name that it has there. Before any DropCheckpoint that
+// came later.
+struct ShareCheckpoint {
+  TrialId from;
+  uint32_t from_attempt = 0;
+  TrialId to;
+  uint32_t to_attempt = 0;
+  int64_t step = 0;
+};
 
 using Effect = std::variant<StartSearcher, DropSearcher, RequestSuggestion, AnnounceTrial, ReportRung, ObserveTrial,
                             ForgetTrial, SendWelcome, SendAssign, SendStop, SendAck, SendVerdict, SendDrain,
-                            CloseSession, AppendLog, DeleteLogs, DropCheckpoint, DropCheckpoints>;
+                            CloseSession, AppendLog, DeleteLogs, DropCheckpoint, DropCheckpoints, ShareCheckpoint>;
 
 }  // namespace tunesmith

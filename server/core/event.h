@@ -118,6 +118,17 @@ struct CheckpointDropped {
   int64_t step = 0;
 };
 
+// A trial whose verdict is kExploits takes over from another one: once its processes are gone it goes on with the new
+// point, from the donor's checkpoint, of which it has a copy of its own.
+struct TrialExploited {
+  TrialId trial;
+  uint32_t donor = 0;
+  StoredCheckpoint from;  // of the donor; the value is not journaled
+  Point point;            // that of the donor, explored
+  Verdict verdict;        // kPause: it stays paused after that
+  Time time;
+};
+
 // Somebody other than the scheduler decided that the trial ends (a user, a budget), which may be about to pause or to
 // make room. Its processes may still run.
 struct TrialStopping {
@@ -169,6 +180,7 @@ struct WorkerDrained {
 using Event = std::variant<SweepCreated, SweepChanged, SweepDeleted, SpaceExhausted, TrialCreated, AttemptLeased,
                            AttemptRunning, MetricNamed, Measured, TrialStopping, AttemptEnded, TrialEnded,
                            WarmStarted, PausedJudged, CheckpointStored, CheckpointDropped, SweepUpdated,
+                           TrialExploited,
                            WorkerRegistered, WorkerDrained>;
 
 }  // namespace tunesmith

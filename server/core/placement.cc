@@ -201,8 +201,9 @@ void Controller::Assign(const Sweep& sweep, uint32_t number, LiveWorker* worker)
     assign.last_step = trial.last_step;
     const auto& stored = trial.StoredCheckpoints();
     for (auto one = stored.rbegin(); one != stored.rend(); ++one) {
-      if (one->step <= trial.last_step) assign.checkpoints.push_back(*one);
+      if (one->step <= trial.last_step && one->attempt >= trial.FirstAttempt()) assign.checkpoints.push_back(*one);
     }
+    if (trial.Exploited()) assign.first_attempt = trial.FirstAttempt();
   }
   Effect_(std::move(assign));
 }

@@ -6,6 +6,7 @@ namespace tunesmith {
 
 QueuePlace PlaceOf(const Trial& trial, uint32_t number) {
   // ~x is -x - 1: it orders like -x and exists for every x.
+  if (trial.promoted && trial.takes_turns) return {QueuePlace::Rank::kInTurn, trial.last_step, number};
   if (trial.promoted) return {QueuePlace::Rank::kPromoted, ~trial.last_step, number};
   if (trial.from_user) return {QueuePlace::Rank::kUser, 0, number};
   if (trial.attempts.empty()) return {QueuePlace::Rank::kFresh, 0, number};

@@ -18,11 +18,12 @@ struct Trial;
 //      furthest (highest step) first, so that work which is nearly done is done, then by number;
 //   3. trials that the scheduler has promoted, the furthest first: what it knows of them beats what a searcher expects;
 //   4. fresh trials, by number: the searcher gives the most promising point it knows first, and an older suggestion
-//      was made with less knowledge, but also waits longer.
+//      was made with less knowledge, but also waits longer;
+//   5. trials that take turns, the one that is furthest behind first, so that all of them get on alike.
 struct QueuePlace {
-  enum class Rank : uint8_t { kUser, kResumed, kPromoted, kFresh };
+  enum class Rank : uint8_t { kUser, kResumed, kPromoted, kFresh, kInTurn };
   Rank rank = Rank::kFresh;
-  int64_t steps_before = 0;  // negated step: the further first; 0 where progress does not count
+  int64_t steps_before = 0;  // negated step: the further first; 0 where progress does not count; in turn: the step
   uint32_t number = 0;
   friend auto operator<=>(const QueuePlace&, const QueuePlace&) = default;
 };

@@ -52,6 +52,25 @@ struct TrialCheckpoints {
 };
 constexpr size_t kNamedCheckpointsMax = 16;
 
+// A trial has taken over from another one (TrialExploited).
+struct Exploit {
+  uint32_t donor = 0;
+  uint32_t donor_attempt = 0;
+  int64_t step = 0;                // of the donor's checkpoint: it went on from there
+  int64_t left_step = 0;           // the trial's own last step before that
+  uint32_t attempt = 0;            // the first one since
+  Point left_point;                // its own before that
+  Point donor_point;
+  Point point;                     // explored from the donor's
+  Time time;
+};
+
+struct Lineage {
+  std::vector<Exploit> exploits;          // the first to happen first
+  // Decided, and waiting for the processes to be gone; with it the copy that it will go on from.
+  std::optional<std::pair<Exploit, StoredCheckpoint>> due;
+};
+
 // States: pending -> running -> completed | stopped | failed; running -> stopping -> (stopped | completed |
 // cancelled | paused | pending, if it was to make room); paused -> pending when the scheduler lets it go on, else ->
 // stopped; running -> pending again when its attempt was lost or is tried once more; any but terminal -> cancelled.
@@ -78,6 +97,7 @@ struct Trial {
   Verdict stop_verdict;              // the one that stopped or paused it, if the scheduler did
   bool promoted = false;             // waits for a place, or will, because the scheduler let it go on
   bool preempting = false;           // while stopping: only to make room; `reason` says for whom
+  bool takes_turns = false;          // with `promoted`: those that are behind go first
   Point point;
   Origin origin;                     // why this point
   std::optional<uint32_t> repeat_of; // the first trial with this point
@@ -94,6 +114,13 @@ struct Trial {
   std::string reason;                // why it ended, or is being stopped
   std::unique_ptr<TrialCheckpoints> checkpoints;  // may be null: none was named
 
+  std::unique_ptr<Lineage> lineage;  // may be null: it never took over from another one
+
+  bool Exploited() const { return lineage != nullptr && !lineage->exploits.empty(); }
+  // Of the attempts that have led to its present weights, the first one.
+  uint32_t FirstAttempt() const { return Exploited() ? lineage->exploits.back().attempt : 1; }
+  // The one that it was created with.
+  const Point& FirstPoint() const { return Exploited() ? lineage->exploits.front().left_point : point; }
   const std::vector<StoredCheckpoint>& StoredCheckpoints() const {
     static const std::vector<StoredCheckpoint> kNone;
     return checkpoints == nullptr ? kNone : checkpoints->stored;

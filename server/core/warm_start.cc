@@ -28,6 +28,8 @@ std::vector<WarmStarted> Collect(const Sweep& from, const Space& space, std::str
   for (const uint32_t number : from.finished) {
     const uint32_t first = FirstOf(from, number);
     if (--left[first / RepeatsOf(from)] > 0) continue;
+    // No one point has led to what a trial reached that took over from another one.
+    if (from.trials[first].Exploited()) continue;
     const auto observed = PointObservation(from, first);
     if (!observed || observed->outcome == Outcome::kFailed || !std::isfinite(observed->value)) continue;
     if (observed->violation > 0) continue;

@@ -71,7 +71,9 @@ std::string Controller::MissText(const Sweep& sweep, WorkerId id, const LiveWork
 void Controller::WhyPending(const Sweep& sweep, uint32_t number, std::vector<std::string>* lines) const {
   const Trial& trial = sweep.trials[number];
   const RetrySpec& retry = sweep.spec->retry;
-  if (trial.promoted) {
+  if (trial.promoted && trial.takes_turns) {
+    lines->push_back("it goes on from step " + std::to_string(trial.last_step) + " when it is its turn");
+  } else if (trial.promoted) {
     lines->push_back("it is among the best at its rung, and goes on from step " + std::to_string(trial.last_step));
   } else if (!trial.attempts.empty() && trial.attempts.back().state == AttemptState::kLost) {
     lines->push_back(AttemptText(trial, trial.attempts.size() - 1) + "; it runs again from its last checkpoint (" +
@@ -151,6 +153,27 @@ void Controller::WhyAtRung(const Sweep& sweep, const Trial& trial, std::vector<s
   }
 }
 
+void Controller::WhyTakenOver(const Sweep& sweep, const Trial& trial, std::vector<std::string>* lines) const {
+  const auto text = [&](const Exploit& exploit) {
+    std::string changed;
+    for (size_t i = 0; i < exploit.point.size(); ++i) {
+      if (SameValue(exploit.point[i], exploit.donor_point[i])) continue;
+      const auto value = [](const Value& v) { return IsActive(v) ? ValueText(v) : "inactive"; };
+      changed += (changed.empty() ? ", with " : ", ") + sweep.space->parameters()[i].name + " " +
+                 value(exploit.donor_point[i]) + " -> " + value(exploit.point[i]);
+    }
+    return "the checkpoint of trial " + std::to_string(exploit.donor) + " at step " + std::to_string(exploit.step) +
+           changed;
+  };
+  if (trial.lineage == nullptr) return;
+  if (trial.lineage->due) lines->push_back("it will go on from " + text(trial.lineage->due->first));
+  const auto& exploits = trial.lineage->exploits;
+  for (auto exploit = exploits.rbegin(); exploit != exploits.rend(); ++exploit) {
+    lines->push_back("after its own step " + std::to_string(exploit->left_step) + " it went on from " +
+                     text(*exploit));
+  }
+}
+
 std::vector<std::string> Controller::WhyTrial(const Sweep& sweep, uint32_t number) const {
   const Trial& trial = sweep.trials.at(number);
   std::vector<std::string> lines;
@@ -158,7 +181,10 @@ std::vector<std::string> Controller::WhyTrial(const Sweep& sweep, uint32_t numbe
   const bool judged = trial.stop_verdict.action != Action::kContinue;
   const std::string reason = trial.reason.empty() && judged ? verdict : trial.reason;
   switch (trial.state) {
-    case TrialState::kPending: WhyPending(sweep, number, &lines); return lines;
+    case TrialState::kPending:
+      WhyPending(sweep, number, &lines);
+      WhyTakenOver(sweep, trial, &lines);
+      return lines;
     case TrialState::kRunning:
       lines.push_back(AttemptText(trial, trial.attempts.size() - 1) + ", at step " + std::to_string(trial.last_step));
       WhyAtRung(sweep, trial, &lines);
@@ -189,6 +215,7 @@ std::vector<std::string> Controller::WhyTrial(const Sweep& sweep, uint32_t numbe
       break;
     }
   }
+  WhyTakenOver(sweep, trial, &lines);
   // What came before.
   const size_t earlier = trial.LiveAttempt() != nullptr ? trial.attempts.size() - 1 : trial.attempts.size();
   for (size_t i = 0; i < earlier && earlier + (trial.LiveAttempt() != nullptr ? 1 : 0) > 1; ++i) {

@@ -58,6 +58,10 @@ CREATE TABLE IF NOT EXISTS checkpoint_stored(seq INTEGER PRIMARY KEY, sweep INTE
   step INTEGER, name TEXT, bytes INTEGER, sha256 TEXT, time_ms INTEGER);
 CREATE TABLE IF NOT EXISTS checkpoint_dropped(seq INTEGER PRIMARY KEY, sweep INTEGER, trial INTEGER, attempt INTEGER,
   step INTEGER);
+-- A trial took over from another one: it went on from the donor's checkpoint of that step, with these parameters.
+CREATE TABLE IF NOT EXISTS trial_exploited(seq INTEGER PRIMARY KEY, sweep INTEGER, trial INTEGER, time_ms INTEGER,
+  donor INTEGER, donor_attempt INTEGER, step INTEGER, name TEXT, bytes INTEGER, sha256 TEXT, parameters TEXT,
+  action TEXT, reason TEXT, bracket INTEGER, milestone, recorded INTEGER, value, cutoff, rank INTEGER, peers INTEGER);
 CREATE TABLE IF NOT EXISTS worker_registered(seq INTEGER PRIMARY KEY, worker INTEGER, name TEXT);
 CREATE TABLE IF NOT EXISTS worker_drained(seq INTEGER PRIMARY KEY, worker INTEGER, drained INTEGER, quarantine INTEGER,
   reason TEXT);
@@ -115,7 +119,7 @@ ALTER TABLE trial_created ADD COLUMN repeat_of INTEGER;
     "",  // trial_resumed is new
     // Paused trials may stop, there are new words for reasons; checkpoint_stored and checkpoint_dropped are new.
     "",
-    // sweep_updated is new; attempts may be preempted.
+    // sweep_updated and trial_exploited are new, with words for reasons; attempts may be preempted.
     "ALTER TABLE trial_stopping ADD COLUMN preempts INTEGER DEFAULT 0;",
 };
 constexpr const char* kDropViews = R"sql(

@@ -36,7 +36,7 @@ constexpr std::array<Table, std::variant_size_v<Event>> kTables = {{
     {"trial_created", 12},  {"attempt_leased", 11}, {"attempt_running", 5},   {"metric_named", 3},
     {"measurements", 25},   {"trial_stopping", 5},  {"attempt_ended", 14},    {"trial_ended", 14},
     {"warm_started", 5},    {"trial_resumed", 12},  {"checkpoint_stored", 8}, {"checkpoint_dropped", 4},
-    {"sweep_updated", 6},   {"worker_registered", 2}, {"worker_drained", 4},
+    {"sweep_updated", 6},   {"trial_exploited", 19}, {"worker_registered", 2}, {"worker_drained", 4},
 }};
 
 template <typename E, size_t index = 0>
@@ -51,7 +51,7 @@ constexpr size_t TableOf() {
 constexpr size_t kSweepCreatedTable = 0;
 constexpr size_t kSweepDeletedTable = 2;
 constexpr size_t kMeasuredTable = 8;
-constexpr size_t kWorkerTablesFrom = 17;  // these have no sweep column
+constexpr size_t kWorkerTablesFrom = 18;  // these have no sweep column
 
 constexpr int kCheckpointPages = 4'000;      // 16 MiB of log: then the checkpointer is woken
 constexpr int kCheckpointPagesMax = 65'536;  // 256 MiB: then the writer waits for a checkpoint
@@ -221,6 +221,7 @@ class SqliteJournal : public Journal {
   bool Run(const PausedJudged& e);
   bool Run(const CheckpointStored& e);
   bool Run(const CheckpointDropped& e);
+  bool Run(const TrialExploited& e);
   bool Run(const WorkerRegistered& e);
   bool Run(const WorkerDrained& e);
   // The insert statement of event type E with seq and, if it has one, the trial or attempt bound.
@@ -468,6 +469,14 @@ bool SqliteJournal::Run(const CheckpointDropped& e) {
   return Bind(Row(e), e.trial).Int(e.attempt).Int(e.step).Run();
 }
 
+bool SqliteJournal::Run(const TrialExploited& e) {
+  const std::string point = PointToJson(*spaces_.at(e.trial.sweep), e.point);
+  SqliteStatement& s = Bind(Row(e), e.trial).Int(e.time.ms).Int(e.donor).Int(e.from.attempt).Int(e.from.step);
+  s.Text(e.from.name).Int(e.from.bytes).Text(e.from.sha256).Text(point);
+  BindVerdict(e.verdict, &s);
+  return s.Run();
+}
+
 bool SqliteJournal::Run(const WorkerRegistered& e) {
   return Row(e).Int(Signed(e.worker.value)).Text(e.name).Run();
 }
@@ -588,6 +597,17 @@ StatusOr<Event> SqliteJournal::Read(size_t table, const SqliteStatement& row) {
     }
     case TableOf<CheckpointDropped>():
       return Event(CheckpointDropped{ReadTrial(row), static_cast<uint32_t>(row.GetInt(3)), row.GetInt(4)});
+    case TableOf<TrialExploited>(): {
+      const auto space = spaces_.find(ReadSweep(row));
+      if (space == spaces_.end()) return Damaged("trial of an unknown sweep");
+      auto point = PointFromJson(*space->second, row.GetTextView(10));
+      Verdict verdict;
+      if (!point || !ReadVerdict(row, 11, &verdict)) return Damaged("takeover of a checkpoint");
+      StoredCheckpoint from{static_cast<uint32_t>(row.GetInt(5)), row.GetInt(6), row.GetText(7), row.GetInt(8),
+                            row.GetText(9)};
+      return Event(TrialExploited{ReadTrial(row), static_cast<uint32_t>(row.GetInt(4)), std::move(from),
+                                  std::move(*point), verdict, Time{row.GetInt(3)}});
+    }
     case TableOf<WorkerRegistered>(): return Event(WorkerRegistered{WorkerId(Unsigned(row.GetInt(1))), row.GetText(2)});
     case TableOf<WorkerDrained>():
       return Event(WorkerDrained{WorkerId(Unsigned(row.GetInt(1))), row.GetInt(2) != 0, row.GetInt(3) != 0,

@@ -264,6 +264,20 @@ void FillCheckpoint(const StoredCheckpoint& checkpoint, v1::Checkpoint* out) {
   if (!std::isnan(checkpoint.value)) out->set_value(checkpoint.value);
 }
 
+// Lists leave the parameters out.
+void FillExploit(const SweepSpec& spec, const Exploit& exploit, bool parameters, v1::Exploit* out) {
+  out->set_donor(exploit.donor);
+  out->set_donor_attempt(exploit.donor_attempt);
+  out->set_step(exploit.step);
+  out->set_left_step(exploit.left_step);
+  out->set_attempt(exploit.attempt);
+  FillTime(exploit.time, out->mutable_time());
+  if (!parameters) return;
+  FillParameters(spec, exploit.donor_point, out->mutable_donor_parameters());
+  FillParameters(spec, exploit.point, out->mutable_parameters());
+  FillParameters(spec, exploit.left_point, out->mutable_left_parameters());
+}
+
 void FillTrial(const State& state, const Sweep& sweep, uint32_t number, Attempts attempts, v1::Trial* out) {
   const Trial& trial = sweep.trials[number];
   out->set_sweep(sweep.id);
@@ -295,6 +309,11 @@ void FillTrial(const State& state, const Sweep& sweep, uint32_t number, Attempts
   out->set_revision(trial.revision);
   out->set_from_user(trial.from_user);
   FillOrigin(trial, out);
+  if (trial.lineage != nullptr) {
+    for (const Exploit& exploit : trial.lineage->exploits) {
+      FillExploit(*sweep.spec, exploit, attempts == Attempts::kAll, out->add_lineage());
+    }
+  }
   const auto& stored = trial.StoredCheckpoints();
   for (auto one = stored.rbegin(); one != stored.rend(); ++one) FillCheckpoint(*one, out->add_checkpoints());
   if (trial.measurements > 0 || IsTerminal(trial.state)) out->set_violation(ViolationOf(sweep, trial));
@@ -406,6 +425,7 @@ void FillAssign(const SendAssign& assign, v1::Assign* out) {
   for (const StoredCheckpoint& checkpoint : assign.checkpoints) FillCheckpoint(checkpoint, out->add_checkpoints());
   out->set_last_step(assign.last_step);
   out->set_store_checkpoints(spec.checkpoints.store);
+  out->set_first_attempt(assign.first_attempt);
   std::vector<std::string> metrics = {spec.search.metric, SchedulerMetric(spec)};
   for (const Objective& objective : spec.search.objectives) metrics.push_back(objective.metric);
   for (const std::string& text : spec.search.require) {

@@ -11,8 +11,9 @@
 namespace tunesmith::rpc {
 namespace {
 
-// NaN where it was not reported.
+// NaN where it was not reported, and of a trial that took over from another one: no one point has led to it.
 double ValueOf(const Trial& trial, size_t objective) {
+  if (trial.Exploited()) return std::nan("");
   if (objective == 0) return trial.has_value ? trial.last_value : std::nan("");
   return objective < trial.watched.size() ? trial.watched[objective] : std::nan("");
 }

@@ -152,13 +152,46 @@ void CheckpointStore::Remove(const TrialId& trial, uint32_t attempt, int64_t ste
   Discard(Path(trial, attempt, step));
 }
 
+Status CheckpointStore::Share(const ShareCheckpoint& share) {
+  const std::string from = Path(share.from, share.from_attempt, share.step);
+  const std::string to = Path(share.to, share.to_attempt, share.step);
+  std::error_code error;
+  fs::create_directories(TrialFolder(share.to), error);
+  if (error) return WriteStatus(error.value(), "cannot make the folder " + TrialFolder(share.to));
+  if (link(from.c_str(), to.c_str()) != 0 && errno != EEXIST) {
+    if (errno == ENOENT) return NotFound("the controller does not keep this checkpoint any more");
+    return WriteStatus(errno, "cannot link " + to);
+  }
+  return MakeDurable(TrialFolder(share.to));
+}
+
+void CheckpointStore::ShareAgain(const State& state) {
+  for (const auto& [id, sweep] : state.sweeps()) {
+    for (uint32_t number = 0; number < sweep->trials.size(); ++number) {
+      const auto& lineage = sweep->trials[number].lineage;
+      if (lineage == nullptr) continue;
+      const Exploit* last = lineage->due                ? &lineage->due->first
+                            : lineage->exploits.empty() ? nullptr
+                                                        : &lineage->exploits.back();
+      if (last == nullptr) continue;
+      // If the donor's is gone, this has been done, or was of no use any more.
+      (void)Share({{id, last->donor}, last->donor_attempt, {id, number}, last->attempt, last->step});
+    }
+  }
+}
+
 void CheckpointStore::RemoveUnknown(const State& state) {
   std::error_code error;
+  ShareAgain(state);
   std::set<std::string> known;
   for (const auto& [id, sweep] : state.sweeps()) {
     for (uint32_t number = 0; number < sweep->trials.size(); ++number) {
       for (const StoredCheckpoint& one : sweep->trials[number].StoredCheckpoints()) {
         known.insert(Path({id, number}, one.attempt, one.step));
+      }
+      const auto& lineage = sweep->trials[number].lineage;
+      if (lineage != nullptr && lineage->due) {
+        known.insert(Path({id, number}, lineage->due->second.attempt, lineage->due->second.step));
       }
     }
   }
@@ -181,6 +214,9 @@ void CheckpointStore::RemoveUnknown(const State& state) {
 void CheckpointStore::Deliver(Effect effect) {
   if (const auto* one = std::get_if<DropCheckpoint>(&effect)) {
     Remove(one->trial, one->attempt, one->step);
+  } else if (const auto* share = std::get_if<ShareCheckpoint>(&effect)) {
+    const Status shared = Share(*share);
+    if (!shared.ok()) Log(LogLevel::kError, "checkpoint_not_shared", {{"reason", Message(shared)}});
   } else if (const auto* all = std::get_if<DropCheckpoints>(&effect)) {
     Discard(folder_ + "/" + std::to_string(all->sweep.value));
   }

@@ -53,10 +53,13 @@ class CheckpointStore : public EffectSink {
   // At most `limit` bytes from `offset`; "" at the end. NOT_FOUND if there is no such copy.
   StatusOr<std::string> Read(const TrialId& trial, uint32_t attempt, int64_t step, int64_t offset, size_t limit) const;
 
+  // Gives the copy a second name, for another trial: what becomes of the one leaves the other alone. Durable when it
+  // returns OK. NOT_FOUND if there is no such copy.
+  Status Share(const ShareCheckpoint& share);
   // Fine if it is not there.
   void Remove(const TrialId& trial, uint32_t attempt, int64_t step);
-  // Before anything else is done with it: removes what a controller that was killed has left half done, or durable
-  // without being known.
+  // Before anything else is done with it: finishes what the state says was shared, and removes what a controller that
+  // was killed has left half done, or durable without being known.
   void RemoveUnknown(const State& state);
 
   void Deliver(Effect effect) override;
@@ -67,6 +70,7 @@ class CheckpointStore : public EffectSink {
   // Out of the way at once; the bytes are given back by and by, since that takes long where they are many.
   void Discard(const std::string& path);
   void EmptyTrash(const std::stop_token& stop);
+  void ShareAgain(const State& state);
 
   const std::string folder_;
   const int64_t spare_bytes_;

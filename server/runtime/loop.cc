@@ -27,7 +27,8 @@ bool IsForLogs(const Effect& effect) {
 }
 
 bool IsForCheckpoints(const Effect& effect) {
-  return std::holds_alternative<DropCheckpoint>(effect) || std::holds_alternative<DropCheckpoints>(effect);
+  return std::holds_alternative<DropCheckpoint>(effect) || std::holds_alternative<DropCheckpoints>(effect) ||
+         std::holds_alternative<ShareCheckpoint>(effect);
 }
 
 }  // namespace

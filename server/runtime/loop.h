@@ -38,7 +38,7 @@ struct LoopSinks {
   EffectSink* sessions = nullptr;   // SendWelcome ... CloseSession
   EffectSink* logs = nullptr;       // AppendLog, DeleteLogs
   Observer* observer = nullptr;     // may be nullptr
-  EffectSink* checkpoints = nullptr;  // DropCheckpoint, DropCheckpoints
+  EffectSink* checkpoints = nullptr;  // DropCheckpoint, DropCheckpoints, ShareCheckpoint
 };
 
 // What users are told while the disk is full.

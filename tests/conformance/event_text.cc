@@ -114,6 +114,12 @@ struct Describer {
     return "checkpoint_dropped " + Text(e.trial) + " #" + Text(uint64_t{e.attempt}) + " step " +
            std::to_string(e.step);
   }
+  std::string operator()(const TrialExploited& e) const {
+    return "trial_exploited " + Text(e.trial) + " donor " + Text(uint64_t{e.donor}) + " #" +
+           Text(uint64_t{e.from.attempt}) + " step " + std::to_string(e.from.step) + " " + Text(e.from.name) + " " +
+           std::to_string(e.from.bytes) + " " + Text(e.from.sha256) + " " + Text(e.point) + " " + Text(e.verdict) +
+           " " + Text(e.time);
+  }
   std::string operator()(const WorkerRegistered& e) const {
     return "worker_registered " + Text(e.worker.value) + " " + Text(e.name);
   }

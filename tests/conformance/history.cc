@@ -171,6 +171,12 @@ class HistoryMaker {
     if (Chance(0.2) && spec.resources.gpus > 0) spec.budget.gpu_hours = 0.005;
     spec.retry.failed = static_cast<int32_t>(rng_.Below(3));
     if (Chance(0.3)) spec.repeats = static_cast<int32_t>(rng_.IntInclusive(2, 3));
+    if (!spec.ask_tell && spec.repeats == 1 && Chance(0.3)) {
+      spec.scheduler = {.type = "pbt"};
+      spec.scheduler.pbt.perturbation_interval = 1;
+      spec.scheduler.pbt.quantile_fraction = 0.5;
+      spec.scheduler.pbt.synch = Chance(0.3);
+    }
     if (const Sweep* from = state().FindSweep(Pick()); from != nullptr && from->best_trial && Chance(0.7)) {
       spec.search.warm_start = {from->id};
     }

@@ -1,3 +1,5 @@
+#include <utility>
+
 #include "tests/conformance/scheduler_suite.h"
 
 namespace tunesmith {
@@ -80,6 +82,23 @@ INSTANTIATE_TEST_SUITE_P(
                          .grace_period = 2.5,
                          .min_samples_required = 1,
                          .compat_ray = true}));
+
+SchedulerOptions Pbt(Goal goal, PbtOptions pbt, bool compat_ray = false, int64_t max_t = 0) {
+  return {.type = "pbt", .goal = goal, .seed = 5, .max_t = max_t, .compat_ray = compat_ray, .pbt = std::move(pbt)};
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    PopulationBasedTraining, SchedulerSuite,
+    testing::Values(Pbt(Goal::kMin, {.perturbation_interval = 3}),
+                    Pbt(Goal::kMax, {.perturbation_interval = 5, .burn_in_period = 12, .quantile_fraction = 0.5}),
+                    Pbt(Goal::kMin, {.perturbation_interval = 4, .synch = true}),
+                    Pbt(Goal::kMax, {.perturbation_interval = 1, .quantile_fraction = 0}, false, 30)));
+
+INSTANTIATE_TEST_SUITE_P(
+    PopulationBasedTrainingAsRay, SchedulerSuite,
+    testing::Values(Pbt(Goal::kMin, {.perturbation_interval = 3}, true),
+                    Pbt(Goal::kMax, {.perturbation_interval = 5, .burn_in_period = 12}, true, 30),
+                    Pbt(Goal::kMin, {.perturbation_interval = 4, .quantile_fraction = 0.5, .synch = true}, true)));
 
 }  // namespace
 }  // namespace tunesmith

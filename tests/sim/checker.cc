@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "server/core/exploits.h"
 #include "server/core/rules.h"
 #include "tests/conformance/event_text.h"
 
@@ -23,6 +24,7 @@ std::optional<TrialId> TouchedTrial(const Event& event) {
   if (const auto* e = std::get_if<Measured>(&event)) return e->attempt.trial;
   if (const auto* e = std::get_if<TrialStopping>(&event)) return e->trial;
   if (const auto* e = std::get_if<PausedJudged>(&event)) return e->trial;
+  if (const auto* e = std::get_if<TrialExploited>(&event)) return e->trial;
   if (const auto* e = std::get_if<AttemptEnded>(&event)) return e->attempt.trial;
   if (const auto* e = std::get_if<TrialEnded>(&event)) return e->trial;
   return std::nullopt;
@@ -97,6 +99,9 @@ void Checker::Check(const Measured& event) {
   for (const SlotValue& metric : event.metrics) {
     if (sweep.schedule_slot && metric.slot == *sweep.schedule_slot) report.value = metric.value;
   }
+  report.gives = [&](uint32_t donor) { return CopyToGive(sweep.trials[donor], trial) != nullptr; };
+  // Whether others waited for a place is known to the controller alone.
+  if (event.verdict.reason == Reason::kTakesTurn) report.waiting = 0;
   // Steps of earlier attempts are not judged again.
   Verdict expected;
   if (event.step > trial.steps_before) {

@@ -57,6 +57,25 @@ void DrawHyperBand(const SimOptions& options, int number, SweepSpec* spec) {
   }
 }
 
+// Turns some sweeps with one objective into ones whose trials take over from each other.
+void DrawPbt(const SimOptions& options, int number, SweepSpec* spec) {
+  constexpr uint64_t kStreamPbt = 0x706274;
+  Rng rng = Rng::ForLabels({options.seed, kStreamPbt, static_cast<uint64_t>(number)});
+  const bool suits = !spec->ask_tell && spec->repeats == 1 && spec->parameters[0].name == "lr";
+  if (!suits || rng.Below(3) != 0) return;
+  const SchedulerSpec before = spec->scheduler;
+  spec->scheduler = {.type = "pbt", .metric = before.metric, .goal = before.goal};
+  if (!spec->search.objectives.empty()) spec->scheduler.metric = "loss";
+  spec->scheduler.max_t = rng.IntInclusive(4, 20);
+  PbtOptions& pbt = spec->scheduler.pbt;
+  pbt.perturbation_interval = rng.IntInclusive(1, 4);
+  pbt.burn_in_period = rng.IntInclusive(0, 4);
+  pbt.quantile_fraction = rng.Uniform(0.2, 0.5);
+  pbt.synch = rng.Below(3) == 0;
+  spec->scheduler.compat_ray = rng.Below(3) == 0;
+  if (spec->scheduler.compat_ray) pbt.mutations = {{.name = "lr"}};
+}
+
 void DrawStop(const SimOptions& options, int number, SweepSpec* spec) {
   constexpr uint64_t kStreamStop = 0x73746f70;
   Rng rng = Rng::ForLabels({options.seed, kStreamStop, static_cast<uint64_t>(number)});
@@ -138,6 +157,7 @@ SweepSpec DrawSweep(const SimOptions& options, int number) {
   constexpr uint64_t kStreamShare = 0x7368617265;
   Rng share = Rng::ForLabels({options.seed, kStreamShare, static_cast<uint64_t>(number)});
   if (share.Below(2) == 0) spec.share = DrawShare(&share);
+  DrawPbt(options, number, &spec);
   DrawStop(options, number, &spec);
   return spec;
 }

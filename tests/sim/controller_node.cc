@@ -44,6 +44,7 @@ void ControllerNode::Recover() {
   const std::vector<Event> events = ReadJournal();
   for (const Event& event : events) controller_->Replay(event);
   checker_->OnRecovered(events, *controller_);
+  ShareAgain();
   std::erase_if(checkpoints_, [&](const CheckpointKey& key) { return !Lists(controller_->state(), key); });
   controller_->FinishRecovery(world_->now(), &output_);
   CommitBatch();
@@ -77,10 +78,27 @@ void ControllerNode::Call(Command command, Answer answer) {
   });
 }
 
+// As CheckpointStore does it.
+void ControllerNode::ShareAgain() {
+  for (const auto& [id, sweep] : controller_->state().sweeps()) {
+    for (uint32_t number = 0; number < sweep->trials.size(); ++number) {
+      const auto& lineage = sweep->trials[number].lineage;
+      if (lineage == nullptr || (!lineage->due && lineage->exploits.empty())) continue;
+      const Exploit& last = lineage->due ? lineage->due->first : lineage->exploits.back();
+      if (!checkpoints_.contains({{id, last.donor}, last.donor_attempt, last.step})) continue;
+      checkpoints_.insert({{id, number}, last.attempt, last.step});
+    }
+  }
+}
+
 bool ControllerNode::Lists(const State& state, const CheckpointKey& key) {
   const auto& [trial_id, attempt, step] = key;
   const Trial* trial = state.FindTrial(trial_id);
   if (trial == nullptr) return false;
+  if (trial->lineage != nullptr && trial->lineage->due) {
+    const StoredCheckpoint& copy = trial->lineage->due->second;
+    if (copy.attempt == attempt && copy.step == step) return true;
+  }
   const auto& stored = trial->StoredCheckpoints();
   return std::any_of(stored.begin(), stored.end(), [&, a = attempt, s = step](const StoredCheckpoint& one) {
     return one.attempt == a && one.step == s;
@@ -116,6 +134,10 @@ void ControllerNode::CheckCheckpoints() {
         HasCheckpoint({id, number}, one);
       }
       const bool ended = IsTerminal(sweep->trials[number].state);
+      if (const auto& lineage = sweep->trials[number].lineage; lineage != nullptr && lineage->due) {
+        ++listed;
+        HasCheckpoint({id, number}, lineage->due->second);
+      }
       if (whole > 2 && ended) world_->Fail("more than two checkpoints of a trial are kept");
     }
   }
@@ -256,6 +278,11 @@ void ControllerNode::Deliver(Effect effect) {
           network_->CloseByController(e.session);
         } else if constexpr (std::is_same_v<E, DropCheckpoint>) {
           checkpoints_.erase({e.trial, e.attempt, e.step});
+        } else if constexpr (std::is_same_v<E, ShareCheckpoint>) {
+          if (!checkpoints_.contains({e.from, e.from_attempt, e.step})) {
+            return world_->Fail("a trial takes over a checkpoint whose file is gone");
+          }
+          checkpoints_.insert({e.to, e.to_attempt, e.step});
         } else if constexpr (std::is_same_v<E, DropCheckpoints>) {
           std::erase_if(checkpoints_, [&](const CheckpointKey& key) { return std::get<0>(key).sweep == e.sweep; });
         } else if constexpr (!std::is_same_v<E, AppendLog> && !std::is_same_v<E, DeleteLogs>) {

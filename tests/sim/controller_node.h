@@ -82,6 +82,7 @@ class ControllerNode {
   Network* network_;
   Checker* checker_;
   using CheckpointKey = std::tuple<TrialId, uint32_t, int64_t>;
+  void ShareAgain();
   static bool Lists(const State& state, const CheckpointKey& key);
 
   MemoryDisk disk_;

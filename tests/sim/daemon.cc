@@ -349,6 +349,14 @@ void Daemon::Do(const Spawn& spawn) {
 
 void Daemon::Do(const FindResume& find) {
   std::vector<StoredCheckpoint> candidates = find.assign.checkpoints;
+  // What it has taken over from another trial is not mixed with its own past.
+  std::erase_if(checkpoints_[find.assign.ref.attempt.trial],
+                [&](const StoredCheckpoint& one) { return one.attempt < find.assign.first_attempt; });
+  for (const StoredCheckpoint& one : candidates) {
+    if (one.attempt < find.assign.first_attempt) {
+      return world_->Fail("a checkpoint of the past is given to trial " + NameOf(find.assign.ref));
+    }
+  }
   for (const StoredCheckpoint& one : checkpoints_[find.assign.ref.attempt.trial]) {
     if (one.step <= find.assign.last_step) candidates.push_back(one);
   }

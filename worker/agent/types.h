@@ -87,6 +87,7 @@ struct Assignment {
   std::vector<Checkpoint> checkpoints;  // with `resume`: copies that the controller has, the newest first
   int64_t last_step = -1;               // with `resume`: that was recorded; negative = unknown
   bool store_checkpoints = false;
+  uint32_t first_attempt = 0;           // with `resume`: what attempts before it have saved does not count
   // Found out here before it starts: the step of the checkpoint that it resumes from, and its name; 0 if there is none.
   int64_t resume_step = 0;
   std::string resume_name;

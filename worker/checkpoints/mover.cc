@@ -254,6 +254,13 @@ void CheckpointMover::RunFinder(const std::stop_token& stop) {
       finding_ = assignment->key;
       find_stop_ = std::stop_source();
       one_stop = find_stop_.get_token();
+      // The folder is about to be emptied of what earlier attempts have left: their copies are of no more use.
+      const auto is_past = [&](const AttemptKey& key) {
+        return key.id.trial == assignment->key.id.trial && key.id.number < assignment->first_attempt;
+      };
+      changed_.wait(lock.native(), stop, [&] { return !saving_ || !is_past(saving_now_.assignment->key); });
+      if (stop.stop_requested()) return;
+      std::erase_if(saves_, [&](const auto& entry) { return is_past(entry.first); });
       for (const auto& [key, save] : saves_) pending.push_back(save);
       if (saving_) pending.push_back(saving_now_);
       std::erase_if(pending, [&](const SaveCheckpoint& save) {
@@ -294,6 +301,7 @@ void CheckpointMover::RunSaver(const std::stop_token& stop) {
       saving_ = false;
       if (!done) saves_.emplace(save.assignment->key, save);  // unless a newer one has come
     }
+    changed_.notify_all();
     if (!done && !Sleep(stop, kTryAgain)) return;
     wake_();
   }

@@ -105,6 +105,7 @@ std::shared_ptr<const Assignment> FromProto(const v1::Assign& assign) {
   }
   if (assign.has_last_step()) assignment->last_step = assign.last_step();
   assignment->store_checkpoints = assign.store_checkpoints();
+  assignment->first_attempt = assign.first_attempt();
   return assignment;
 }
 

@@ -8,9 +8,12 @@ namespace tunesmith::worker {
 
 Status PrepareTrialFolder(const Assignment& assignment, const AttemptPaths& paths) {
   const std::string owner_file = paths.checkpoint_dir + ".owner";
-  const std::string owner = std::to_string(assignment.seed);
+  std::string owner = std::to_string(assignment.seed);
+  // It has taken over from another trial: what is there from before is of another past.
+  if (assignment.first_attempt > 0) owner += " from attempt " + std::to_string(assignment.first_attempt);
   const auto known = ReadFile(owner_file);
-  if (!assignment.resume || (known.ok() && *known != owner)) {
+  const bool another = known.ok() ? *known != owner : assignment.first_attempt > 0;
+  if (!assignment.resume || another) {
     TS_RETURN_IF_ERROR(RemoveAll(paths.checkpoint_dir));
     unlink(FromZeroMark(paths).c_str());
     unlink((paths.checkpoint_dir + ".saved").c_str());

@@ -332,6 +332,20 @@ TEST(Simulation, ABracketIsJudgedWhenItIsFullAndEndsTrialsThatWait) {
             "4 reports of 3 trials: 2 stopped, 1 completed; 1 line of trials that had ended");
 }
 
+TEST(Simulation, OneOfTheWorstTakesOverFromABetterOneAndGoesOnWithItsOwnReports) {
+  Session s("{type: pbt, metric: v, mode: min, perturbation_interval: 2, max_t: 8}");
+  EXPECT_EQ(s.Report("a", 2, "0.1").verdict.reason, Reason::kNone) << "there is nobody to compare it with";
+  const SimulatedAnswer b = s.Report("b", 2, "0.9");
+  EXPECT_EQ(b.verdict.action, Action::kPause);
+  EXPECT_EQ(b.text,
+            "0.9 is among the worst of the population at step 2 (rank 2 of 2, v min): it goes on from the checkpoint "
+            "of a better trial; b takes over from a; goes on: b");
+  EXPECT_EQ(b.resumed, std::vector<TrialName>{{"b"}});
+  EXPECT_EQ(s.Report("a", 4, "0.1").verdict.reason, Reason::kNone) << "b has nothing to its name yet";
+  EXPECT_EQ(s.Report("b", 4, "0.05").verdict.reason, Reason::kKeepsOn);
+  EXPECT_EQ(s.Letter("b", 8, "0.05"), 'S') << "at max_t";
+}
+
 TEST(Simulation, UnderTheMedianRuleThereAreNoRungs) {
   Session session("{type: median, metric: v, mode: min, min_samples_required: 1}");
   session.Report("a", 1, "0.5");

@@ -310,6 +310,52 @@ constexpr Bad kBad[] = {
      "f:2: the comment that begins here does not end (end it with */)", true},
 };
 
+// What is wrong with a scheduler of Population Based Training, in the last line of a file that is right else.
+TEST(BadFileTest, PbtSaysWhatIsWrong) {
+  const std::string head = std::string(kHead) + "parameters: {epochs: 5, lr: {loguniform: [1e-4, 1e-1]}, "
+                                                "opt: {choice: [sgd, adam]}}\nscheduler: {type: pbt, ";
+  const auto told = [&](const std::string& options) {
+    const auto problems = ReadBad(head + options + "}\n");
+    return problems.empty() ? std::string() : FormatProblem("f", problems[0]);
+  };
+  EXPECT_EQ(told("max_t: 9"),
+            "f:6: scheduler.perturbation_interval: it is not said when trials are compared "
+            "(add perturbation_interval: 5, in steps; a trial should save a checkpoint as often)");
+  EXPECT_EQ(told("perturbation_interval: 2.5"),
+            "f:6: scheduler.perturbation_interval: here stands 2.5, not an integer (write an integer)");
+  EXPECT_EQ(told("perturbation_interval: 5, quantile_fraction: 0.7"),
+            "f:6: scheduler.quantile_fraction: 0.7 is not between 0 and 0.5 "
+            "(use 0.25: the worst quarter takes over from the best quarter)");
+  EXPECT_EQ(told("perturbation_interval: 5, perturbation_factors: 2"),
+            "f:6: scheduler.perturbation_factors: here stands 2, not a list of numbers (write [1.2, 0.8])");
+  EXPECT_EQ(told("perturbation_interval: 5, mutations: [lr, op]"),
+            "f:6: scheduler.mutations.op: there is no parameter of this name (did you mean opt?)");
+  EXPECT_EQ(told("perturbation_interval: 5, mutations: [epochs]"),
+            "f:6: scheduler.mutations.epochs: the parameter is constant "
+            "(give it a distribution in parameters, or leave it out)");
+  EXPECT_EQ(told("perturbation_interval: 5, mutations: {opt: [sgd, lamb]}"),
+            "f:6: scheduler.mutations.opt: its parameter does not take every value: \"lamb\" is not one of its 2 "
+            "values (\"sgd\", \"adam\") (use values that it takes)");
+  EXPECT_EQ(told("perturbation_interval: 5, mutations: {lr: {unifrom: [0, 1]}}"),
+            "f:6: scheduler.mutations.lr.unifrom: unknown distribution \"unifrom\" (did you mean \"uniform\"?)");
+  EXPECT_EQ(told("perturbation_interval: 5, compat: ray"),
+            "f:6: scheduler.mutations: compat: ray perturbs what it is told to (hyperparam_mutations), and nothing is "
+            "named (add mutations: [lr])");
+  EXPECT_EQ(told("perturbation_interval: 5, compat: ray, mutations: [opt]"),
+            "f:6: scheduler.mutations.opt: with compat: ray a value that is not from a list is multiplied, and not all "
+            "of these are numbers (give its values as a list)");
+  EXPECT_EQ(told("perturbation_interval: 5}\nrepeats: 2\nreport: {metrics: [loss]"),
+            "f:7: repeats: pbt changes the point of a trial as it runs, and repeats are trials of one point "
+            "(leave repeats out, or use another scheduler)");
+  EXPECT_EQ(told("perturbation_interval: 5}\ncheckpoints: {store: false"),
+            "f:7: checkpoints.store: pbt hands checkpoints from trial to trial, through the copies that the controller "
+            "keeps (leave it out, or use another scheduler)");
+  const auto other = ReadBad(std::string(kHead) + "parameters: {lr: {uniform: [0, 1]}}\n"
+                                                  "scheduler: {type: asha, quantile_fraction: 0.3}\n");
+  ASSERT_EQ(other.size(), 1U) << Lines(other);
+  EXPECT_EQ(other[0].problem.field, "scheduler.type");
+}
+
 TEST(BadFileTest, EachMistakeHasLineFieldReasonAndFix) {
   for (const Bad& bad : kBad) {
     const auto problems =

@@ -17,6 +17,31 @@ class RandomSpec {
  public:
   explicit RandomSpec(uint64_t seed) : rng_(seed) {}
 
+  void Pbt(SweepSpec* spec) {
+    if (spec->ask_tell || rng_.Below(3) != 0) return;
+    spec->repeats = 1;
+    spec->checkpoints.store = true;
+    SchedulerSpec& scheduler = spec->scheduler;
+    scheduler = {.type = "pbt", .metric = "m", .max_t = static_cast<int64_t>(rng_.Below(100))};
+    PbtOptions& pbt = scheduler.pbt;
+    pbt.perturbation_interval = 1 + static_cast<int64_t>(rng_.Below(100));
+    if (Coin()) pbt.burn_in_period = static_cast<int64_t>(rng_.Below(100));
+    if (Coin()) pbt.quantile_fraction = rng_.Uniform() / 2;
+    if (Coin()) pbt.resample_probability = rng_.Uniform();
+    if (Coin()) pbt.perturbation_factors = {2, 0.5, rng_.Uniform() + 0.001};
+    pbt.synch = Coin();
+    for (const Parameter& p : spec->parameters) {
+      if (p.distribution == Distribution::kConstant) continue;
+      Mutation& mutation = pbt.mutations.emplace_back();
+      mutation.name = p.name;
+      if (Coin() || p.distribution == Distribution::kGrid) continue;
+      mutation.values = p;
+      mutation.values.when.clear();
+      mutation.from = p.distribution == Distribution::kChoice ? Mutation::From::kList : Mutation::From::kDistribution;
+    }
+    if (pbt.mutations.empty()) scheduler = {};
+  }
+
   SweepSpec Make() {
     SweepSpec spec;
     spec.name = "s" + std::to_string(rng_.Below(1000));
@@ -80,6 +105,7 @@ class RandomSpec {
       spec.collect.push_back(
           {CollectRule::Kind::kRegex, R"(epoch (?P<step>\d+).*"loss'= (?P<loss>\S+)\t#)"});
     if (Coin()) spec.collect.push_back({CollectRule::Kind::kAuto, ""});
+    Pbt(&spec);
     Points(&spec);
     for (const Parameter& p : spec.parameters) {
       if (Coin()) spec.parameter_columns.push_back(p.name);

@@ -133,6 +133,28 @@ points: [{lr: 1e-3}]
   EXPECT_EQ(spec.points[0][0].second, Value(1e-3));
 }
 
+TEST(SweepFileTest, MutationsAreNamesOrNamesWithValues) {
+  const std::string head =
+      "trainable: mlp\nmetric: loss:min\ntrials: 4\nparameters: {lr: {loguniform: [1e-4, 1e-1]}, "
+      "batch: {choice: [32, 64, 128]}, drop: {uniform: [0, 1]}}\n";
+  const auto read = [&](const std::string& mutations) {
+    return ReadGood(head + "scheduler: {type: pbt, perturbation_interval: 5, mutations: " + mutations + "}\n")
+        .scheduler.pbt.mutations;
+  };
+  const auto names = read("[drop, lr]");
+  ASSERT_EQ(names.size(), 2U);
+  EXPECT_EQ(names[0], (Mutation{.name = "drop"}));
+  EXPECT_EQ(names[1].name, "lr");
+  const auto valued = read("{lr: {uniform: [1e-3, 1e-2]}, batch: [32, 64], drop: }");
+  ASSERT_EQ(valued.size(), 3U);
+  EXPECT_EQ(valued[0].from, Mutation::From::kDistribution);
+  EXPECT_EQ(valued[0].values.distribution, Distribution::kUniform);
+  EXPECT_EQ(valued[0].values.lo, 1e-3);
+  EXPECT_EQ(valued[1].from, Mutation::From::kList);
+  EXPECT_EQ(valued[1].values.options, (std::vector<Value>{int64_t{32}, int64_t{64}}));
+  EXPECT_EQ(valued[2].from, Mutation::From::kOwn);
+}
+
 TEST(SweepFileTest, OneConstraintNeedsNoList) {
   const SweepSpec spec = ReadGood(R"(
 trainable: mlp

@@ -320,6 +320,28 @@ TEST_F(ResumeTest, ThoseOfAnotherTrialWithTheSameNameAreNotTaken) {
   EXPECT_FALSE(fs::exists(In("step-4")));
 }
 
+TEST_F(ResumeTest, ATrialThatHasTakenOverFindsNothingOfItsOwnPast) {
+  Local(1, 12);
+  Remote(2, 10);  // the donor's, under the number of the attempt that is to come
+  assignment_.first_attempt = 2;
+  assignment_.last_step = 10;
+  EXPECT_EQ(Find().step, 10);
+  EXPECT_EQ(Content(In("step-10")), "content of 2/10");
+  EXPECT_FALSE(fs::exists(In("step-12")));
+  // A later attempt keeps what was made since.
+  Local(2, 11);
+  assignment_.key.id.number = 3;
+  assignment_.last_step = 11;
+  EXPECT_EQ(Find().step, 11);
+  EXPECT_EQ(store_.gets_, 1);
+  // It takes over once more, and cannot have that one.
+  assignment_.first_attempt = 4;
+  assignment_.key.id.number = 4;
+  store_.stored_.clear();
+  EXPECT_EQ(Find().step, 0) << "better anew than with weights of another past";
+  EXPECT_FALSE(fs::exists(In("step-11")));
+}
+
 // --- the threads
 
 class MoverTest : public ResumeTest {
@@ -373,6 +395,24 @@ TEST_F(MoverTest, WhileTheControllerIsAwayItIsTriedAgain) {
   AwaitSaved(&mover);
   EXPECT_EQ(store_.puts_, 2);
   EXPECT_EQ(store_.stored_.size(), 1u);
+}
+
+TEST_F(MoverTest, CopiesOfAPastThatIsOverAreNotMadeOfWhatIsThereNow) {
+  Write(In("step-3"), "three");
+  store_.unavailable_puts_ = 1'000'000;
+  CheckpointMover mover(root_, &store_, Waker());
+  mover.Save({Shared(), 3, ""});  // the whole folder, tried again and again
+  store_.Await([](const FakeStore& store) { return store.puts_ >= 1; });
+  Remote(3, 10);
+  assignment_.key.id.number = 3;
+  assignment_.first_attempt = 3;
+  mover.Find(Shared());
+  const auto resumes = AwaitResumes(&mover, 1);
+  EXPECT_EQ(resumes[0].second.step, 10);
+  AwaitSaved(&mover);
+  const auto noted = Ledger(paths_.checkpoint_dir + ".saved").Read();
+  ASSERT_EQ(noted.size(), 1u);
+  EXPECT_EQ(noted[0].attempt, 3u);
 }
 
 TEST_F(MoverTest, OfASweepThatKeepsNoneItIsOnlyNoted) {

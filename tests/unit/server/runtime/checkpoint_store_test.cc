@@ -56,6 +56,49 @@ class CheckpointStoreTest : public ::testing::Test {
   std::optional<CheckpointStore> store_;
 };
 
+const TrialId kOther{SweepId(3), 9};
+
+TEST_F(CheckpointStoreTest, ASharedCopyOutlivesTheOneThatItCameFrom) {
+  ASSERT_TRUE(Put(1, 10, "weights").ok());
+  const ShareCheckpoint share{kTrial, 1, kOther, 2, 10};
+  ASSERT_TRUE(store_->Share(share).ok());
+  EXPECT_TRUE(store_->Share(share).ok()) << "doing it twice is fine";
+  store_->Deliver(DropCheckpoint{kTrial, 1, 10});
+  EXPECT_EQ(*store_->Read(kOther, 2, 10, 0, 100), "weights");
+  ASSERT_TRUE(Put(1, 10, "others").ok());
+  EXPECT_EQ(*store_->Read(kOther, 2, 10, 0, 100), "weights") << "a name of its own";
+  EXPECT_EQ(store_->Share({kTrial, 7, kOther, 2, 11}).code(), StatusCode::kNotFound);
+}
+
+// The controller was killed after it had written down what is taken over, and before the store heard of it.
+TEST_F(CheckpointStoreTest, WhatTheJournalSaysWasSharedIsSharedAtTheNextStart) {
+  State state;
+  SweepCreated created{SweepId(3), "s", "", {}, 1, Time{1}};
+  created.spec.scheduler.type = "pbt";
+  created.spec.scheduler.pbt.perturbation_interval = 1;
+  state.Apply(created);
+  for (uint32_t number = 0; number < 2; ++number) {
+    const AttemptId attempt{{SweepId(3), number}, 1};
+    state.Apply(TrialCreated{attempt.trial, {}, 0, false, Time{1}});
+    state.Apply(AttemptLeased{attempt, LeaseEpoch(number + 1), WorkerId(1), "", 0, 1, 0, {}, Time{1}});
+  }
+  const StoredCheckpoint copy{1, 10, "", 7, Digest("weights")};
+  const TrialId donor{SweepId(3), 0}, trial{SweepId(3), 1};
+  state.Apply(CheckpointStored{donor, copy, Time{2}});
+  Measured measured;
+  measured.attempt = {trial, 1};
+  measured.step = 1;
+  measured.verdict = {.action = Action::kPause, .reason = Reason::kExploits, .milestone = 1, .recorded = true};
+  state.Apply(measured);
+  state.Apply(TrialExploited{trial, 0, copy, {}, {.reason = Reason::kExploits}, Time{3}});
+  state.Apply(CheckpointDropped{donor, 1, 10});
+  auto incoming = store_->Begin(donor, 1, 10);
+  ASSERT_TRUE((*incoming)->Append("weights").ok() && (*incoming)->Commit(7, Digest("weights")).ok());
+  store_->RemoveUnknown(state);
+  EXPECT_EQ(Files(), 1u) << "the donor's is not known any more";
+  EXPECT_EQ(*store_->Read(trial, 2, 10, 0, 100), "weights");
+}
+
 TEST(Sha256Test, KnownDigests) {
   EXPECT_EQ(Digest(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
   EXPECT_EQ(Digest("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");  // FIPS 180-4, B.1
