@@ -201,7 +201,8 @@ class CommandLine {
     add("--weight", &quick.weight, "Share among sweeps of the same priority (default: 1)");
     add("--stop", &quick.stop, "When a trial or the sweep is done: max_steps=100,plateau=0.001,target=0.05");
     add("--budget", &quick.budget, "Of the sweep: wall=8h,failures=5,gpu_hours=16");
-    add("--resources", &quick.resources, "Of one trial: gpus=1,gpus_optional=true,cpus=2");
+    add("--resources", &quick.resources,
+        "Of one trial: gpus=1,cpus=2,gpu_memory=16GiB,labels.zone=a,placement=spread,gpus_optional=true");
     add("--args", &quick.args,
         "How the program takes flags: gnu, spaced, hydra, single-dash, none");
     add("--workdir", &quick.workdir, "Where the program runs (default: here)");

@@ -28,6 +28,7 @@ constexpr size_t kArgumentBytesMax = 100'000;         // Linux takes 131,072 in 
 constexpr size_t kPathBytesMax = 4'095;               // PATH_MAX
 constexpr size_t kCollectRulesMax = 32;               // each is tried on every line of output
 constexpr size_t kRegexBytesMax = 4'096;
+constexpr size_t kLabelsMax = 64;                     // of a worker, or asked for
 constexpr int kDevicesPerTrialMax = 4'096;            // GPUs or CPUs that one attempt asks for
 constexpr size_t kSweepsActiveMax = 10'000;
 constexpr int64_t kTrialsPerSweepMax = 10'000'000;
@@ -84,7 +85,8 @@ constexpr int64_t kLogBytesPerSecondMax = 64 << 10;    // forwarded per attempt;
 constexpr int64_t kTrialReadBytesPerSecondMax = 8 << 20;  // a trial that writes gigabytes waits; others do not
 constexpr int64_t kReportsPerSecondMax = 5'000;        // per attempt, after a burst of kUnackedRecordsMax
 constexpr size_t kChannelBytesMax = 1 << 20;           // verdicts that a trial does not read; then it is closed
-constexpr int64_t kDeviceReleaseMsMax = 10'000;        // for a driver to give back the memory of a dead process
+constexpr int64_t kDeviceReleaseMsMax = 30'000;        // for a driver to give back the memory of a dead process
+constexpr size_t kPidsPerAttemptMax = 4'096;           // remembered, to know their memory on a device
 constexpr int64_t kReconnectMsMin = 200;
 constexpr int64_t kReconnectMsMax = 10'000;
 

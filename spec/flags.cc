@@ -81,25 +81,36 @@ class FlagReader {
     return node;
   }
 
-  // "gpus=1,cpus=2" as {gpus: 1, cpus: 2}.
+  // "gpus=1,labels.zone=a" as {gpus: 1, labels: {zone: a}}.
   void Pairs(std::string_view text, const std::string& field, Node* node) {
+    constexpr std::string_view kLabelPrefix = "labels.";
     node->kind = Node::Kind::kMap;
+    Node labels;
+    labels.kind = Node::Kind::kMap;
     while (!Trim(text).empty()) {
       const size_t comma = FindOutside(text, ",", 0);
       const std::string_view pair = text.substr(0, comma);
       const size_t equals = pair.find('=');
       const std::string key(Trim(pair.substr(0, equals)));
-      if (equals == std::string_view::npos || node->Find(key) != nullptr) {
+      const bool twice = node->Find(key) != nullptr ||
+                         (key.starts_with(kLabelPrefix) && labels.Find(key.substr(kLabelPrefix.size())) != nullptr);
+      if (equals == std::string_view::npos || twice) {
         log_->Add(field,
                   "\"" + ValidUtf8(pair.substr(0, 60)) + "\"" +
                       (equals == std::string_view::npos ? " has no '='" : " is given twice"),
                   "write name=value,name=value");
       } else {
         const std::string_view value = Trim(pair.substr(equals + 1));
-        AddItem(node, key, key == "warm_start" ? TextNode(value) : PlainNode(value));
+        const bool is_label = field == "resources" && key.starts_with(kLabelPrefix);
+        if (is_label) {
+          AddItem(&labels, key.substr(kLabelPrefix.size()), TextNode(value));
+        } else {
+          AddItem(node, key, key == "warm_start" ? TextNode(value) : PlainNode(value));
+        }
       }
       text = comma == std::string_view::npos ? "" : text.substr(comma + 1);
     }
+    if (!labels.keys.empty()) AddItem(node, "labels", std::move(labels));
   }
 
  private:

@@ -29,7 +29,7 @@ struct QuickFlags {
   std::string repeats;       // "3"
   std::string stop;          // "max_steps=100,plateau=0.001,target=0.1"
   std::string budget;        // "wall=8h,failures=5,gpu_hours=16"
-  std::string resources;     // "gpus=1,gpus_optional=true,cpus=2"
+  std::string resources;     // "gpus=1,cpus=2,gpu_memory=16GiB,labels.zone=a,placement=spread"
   std::string args;          // "gnu", "hydra", ...
   std::string workdir;
   std::vector<std::string> env;      // "LR=${lr}"

@@ -380,7 +380,30 @@ class SweepReader {
     ReadObject(n, f,
                {{"gpus", [&](N m, F g) { ReadNumber(m, g, &r.gpus, log_); }},
                 {"gpus_optional", [&](N m, F g) { ReadBool(m, g, &r.gpus_optional, log_); }},
-                {"cpus", [&](N m, F g) { ReadInteger32(m, g, &r.cpus, log_); }}},
+                {"cpus", [&](N m, F g) { ReadInteger32(m, g, &r.cpus, log_); }},
+                {"gpu_memory", [&](N m, F g) { ReadSize(m, g, &r.gpu_memory_bytes, log_); }},
+                {"labels",
+                 [&](N m, F g) {
+                   ReadObject(m, g, {}, log_, [&](const std::string& key, const Node& value, const std::string& h) {
+                     // Numbers and the like are labels as they are written.
+                     if (!value.IsScalar() || value.kind == Node::Kind::kNull) {
+                       log_->Add(h, "here stands " + Describe(value) + ", not a label's value", "write key: value");
+                     } else {
+                       r.labels[key] = value.text;
+                     }
+                   });
+                 }},
+                {"placement",
+                 [&](N m, F g) {
+                   std::string word;
+                   ReadText(m, g, &word, log_);
+                   if (word == "spread") {
+                     r.placement = Placement::kSpread;
+                   } else if (!word.empty() && word != "pack") {
+                     log_->Add(g, "there is no placement \"" + word + "\"",
+                               "write pack (where it leaves the least over) or spread (the emptiest worker)");
+                   }
+                 }}},
                log_);
   }
 

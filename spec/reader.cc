@@ -218,6 +218,15 @@ void ReadDuration(const Node& node, const std::string& field, int64_t* out_ms, F
   *out_ms = *ms;
 }
 
+void ReadSize(const Node& node, const std::string& field, int64_t* out_bytes, FieldLog* log) {
+  const auto bytes = node.IsScalar() ? SizeFromText(node.text) : std::nullopt;
+  if (!bytes) {
+    log->Add(field, "here stands " + Describe(node) + ", not an amount of memory", "write 16GiB, 16GB or 512MiB");
+    return;
+  }
+  *out_bytes = *bytes;
+}
+
 bool ReadGoal(const Node& node, const std::string& field, Goal* out, FieldLog* log) {
   const auto goal = node.IsScalar() ? GoalFromText(node.text) : std::nullopt;
   if (!goal) {
@@ -296,6 +305,41 @@ std::optional<int64_t> DurationFromText(std::string_view text) {
   }
   if (!(total <= kDurationMsMax)) return std::nullopt;
   return static_cast<int64_t>(std::llround(total));
+}
+
+namespace {
+
+struct SizeUnit {
+  std::string_view name;
+  int64_t bytes;
+};
+// The larger of two that fit is written.
+constexpr SizeUnit kSizeUnits[] = {{"TiB", int64_t{1} << 40}, {"TB", 1'000'000'000'000}, {"GiB", 1 << 30},
+                                   {"GB", 1'000'000'000},     {"MiB", 1 << 20},          {"MB", 1'000'000},
+                                   {"KiB", 1 << 10},          {"kB", 1'000},             {"B", 1}};
+constexpr double kSizeBytesMax = 9007199254740992.0;  // 2^53: counted exactly
+
+}  // namespace
+
+std::optional<int64_t> SizeFromText(std::string_view text) {
+  double amount = 0;
+  const auto result = std::from_chars(text.data(), text.data() + text.size(), amount, std::chars_format::fixed);
+  if (result.ec != std::errc{} || !(amount >= 0)) return std::nullopt;
+  text.remove_prefix(static_cast<size_t>(result.ptr - text.data()));
+  while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
+  const auto unit = std::find_if(std::begin(kSizeUnits), std::end(kSizeUnits),
+                                 [&](const SizeUnit& u) { return u.name == (text.empty() ? "B" : text); });
+  if (unit == std::end(kSizeUnits)) return std::nullopt;
+  const double bytes = amount * static_cast<double>(unit->bytes);
+  if (!(bytes <= kSizeBytesMax)) return std::nullopt;
+  return static_cast<int64_t>(std::llround(bytes));
+}
+
+std::string SizeText(int64_t bytes) {
+  for (const SizeUnit& unit : kSizeUnits) {
+    if (bytes != 0 && bytes % unit.bytes == 0) return std::to_string(bytes / unit.bytes) + std::string(unit.name);
+  }
+  return "0B";
 }
 
 std::string DurationText(int64_t ms) {

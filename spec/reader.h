@@ -68,6 +68,7 @@ void ReadInteger(const Node& node, const std::string& field, int64_t lo, int64_t
                  FieldLog* log);
 void ReadInteger32(const Node& node, const std::string& field, int32_t* out, FieldLog* log);
 void ReadDuration(const Node& node, const std::string& field, int64_t* out_ms, FieldLog* log);
+void ReadSize(const Node& node, const std::string& field, int64_t* out_bytes, FieldLog* log);
 bool ReadGoal(const Node& node, const std::string& field, Goal* out, FieldLog* log);
 void ReadTextList(const Node& node, const std::string& field, std::vector<std::string>* out,
                   FieldLog* log);
@@ -79,6 +80,11 @@ std::optional<Goal> GoalFromText(std::string_view text);
 std::optional<int64_t> DurationFromText(std::string_view text);
 // The shortest such text: "8h", "1500ms".
 std::string DurationText(int64_t ms);
+
+// "16GiB", "16 GB", "512MiB"; a bare number is in bytes. At most 2^53 bytes; nullopt for anything else.
+std::optional<int64_t> SizeFromText(std::string_view text);
+// The shortest such text.
+std::string SizeText(int64_t bytes);
 
 struct ReadParameters {
   std::vector<Parameter> parameters;

@@ -93,11 +93,16 @@ struct SchedulerSpec {
   friend bool operator==(const SchedulerSpec&, const SchedulerSpec&) = default;
 };
 
+enum class Placement : uint8_t { kPack, kSpread };
+
 struct ResourceSpec {
   double gpus = 0;               // whole numbers, or a fraction below 1 to share one device
   // Where no worker has a GPU, run on the CPU instead of waiting for one.
   bool gpus_optional = false;
   int32_t cpus = 1;
+  int64_t gpu_memory_bytes = 0;  // that each device must have at least, used or not; 0 = any
+  std::map<std::string, std::string> labels = {};  // that the worker must have
+  Placement placement = Placement::kPack;          // where it fits most tightly, or on the emptiest worker
   friend bool operator==(const ResourceSpec&, const ResourceSpec&) = default;
 };
 

@@ -287,6 +287,13 @@ void WriteLimits(const SweepSpec& spec, Writer* w) {
   w->Number("gpus", spec.resources.gpus);
   if (spec.resources.gpus_optional) w->Bool("gpus_optional", true);
   w->Integer("cpus", spec.resources.cpus);
+  if (spec.resources.gpu_memory_bytes != 0) w->Text("gpu_memory", SizeText(spec.resources.gpu_memory_bytes));
+  if (!spec.resources.labels.empty()) {
+    w->OpenKey("labels", '{');
+    for (const auto& [key, value] : spec.resources.labels) w->Text(key, value);
+    w->Close('}');
+  }
+  if (spec.resources.placement == Placement::kSpread) w->Text("placement", "spread");
   w->Close('}');
   w->OpenKey("retry", '{');
   w->Integer("failed", spec.retry.failed);

@@ -375,6 +375,27 @@ class Validator {
       Add("resources.gpus", DoubleText(gpus) + " is neither whole nor below 1",
           "use " + std::to_string(static_cast<int>(std::ceil(gpus))));
     }
+    if (r.gpu_memory_bytes < 0) {
+      Add("resources.gpu_memory", "is negative", "write 16GiB, or leave it out: any GPU will do");
+    } else if (r.gpu_memory_bytes > 0 && gpus == 0) {
+      Add("resources.gpu_memory", "no GPU is asked for", "set resources.gpus as well, or leave gpu_memory out");
+    }
+    if (r.labels.size() > kLabelsMax) {
+      Add("resources.labels", std::to_string(r.labels.size()) + " labels are too many",
+          "use at most " + std::to_string(kLabelsMax));
+    }
+    for (const auto& [key, value] : r.labels) {
+      if (key.empty() || key.size() > kNameBytesMax || value.size() > kNameBytesMax) {
+        Add("resources.labels", "a key has 1 to " + std::to_string(kNameBytesMax) + " bytes, a value at most as many",
+            "use the words that workers were started with: tunesmith-worker --label KEY=VALUE");
+        break;
+      }
+    }
+    const bool placed = !r.labels.empty() || r.placement != Placement::kPack || r.gpu_memory_bytes != 0;
+    if (spec_.ask_tell && placed) {
+      Add("resources", "with ask_tell clients run the trials, and no worker is chosen",
+          "leave out gpu_memory, labels and placement");
+    }
     if (r.cpus < 1 || r.cpus > kDevicesPerTrialMax) {
       Add("resources.cpus", std::to_string(r.cpus) + " is out of range",
           "use 1 to " + std::to_string(kDevicesPerTrialMax));

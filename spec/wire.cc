@@ -402,6 +402,9 @@ void ToWireLimits(const SweepSpec& spec, pb::SweepSpec* out) {
   resources->set_gpus(spec.resources.gpus);
   resources->set_gpus_optional(spec.resources.gpus_optional);
   resources->set_cpus(spec.resources.cpus);
+  resources->set_gpu_memory_bytes(spec.resources.gpu_memory_bytes);
+  for (const auto& [key, value] : spec.resources.labels) (*resources->mutable_labels())[key] = value;
+  if (spec.resources.placement == Placement::kSpread) resources->set_placement(pb::ResourceSpec::SPREAD);
   out->mutable_retry()->set_failed(spec.retry.failed);
   out->mutable_retry()->set_lost(spec.retry.lost);
   ToWire(spec.stop_grace_ms, out->mutable_stop_grace());
@@ -456,6 +459,9 @@ void FromWireLimits(const pb::SweepSpec& in, SweepSpec* out, Problems* problems)
   out->resources.gpus = in.resources().gpus();
   out->resources.gpus_optional = in.resources().gpus_optional();
   if (in.resources().has_cpus()) out->resources.cpus = in.resources().cpus();
+  out->resources.gpu_memory_bytes = in.resources().gpu_memory_bytes();
+  out->resources.labels.insert(in.resources().labels().begin(), in.resources().labels().end());
+  if (in.resources().placement() == pb::ResourceSpec::SPREAD) out->resources.placement = Placement::kSpread;
   if (in.retry().has_failed()) out->retry.failed = in.retry().failed();
   if (in.retry().has_lost()) out->retry.lost = in.retry().lost();
   const auto& checkpoints = in.checkpoints();

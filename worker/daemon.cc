@@ -69,6 +69,8 @@ std::map<std::string, std::string> Environment() {
 struct Daemon::Wire {
   static void Handle(Daemon* d, const v1::ControllerMessage& message, Time now);
   static v1::WorkerMessage MakeHello(const Daemon* d);
+  static v1::WorkerMessage MakeDevices(const Daemon* d);
+  static void FillHeld(const HeldDevice& held, v1::Device* device);
 };
 
 Daemon::Daemon(DaemonOptions options) : options_(std::move(options)) {}
@@ -108,7 +110,8 @@ Status Daemon::Init() {
   processes.inherited_env = Environment();
   processes.use_cgroups = options_.use_cgroups;
   processes.gpus = driver_.get();
-  TS_ASSIGN_OR_RETURN(supervisor_, Supervisor::Create(std::move(processes), &agent_));
+  processes.device_release = Milliseconds(options_.gpu_release_ms);
+  TS_ASSIGN_OR_RETURN(supervisor_, Supervisor::Create(std::move(processes), &agent_, Now()));
   if (supervisor_->leftovers_killed() > 0) {
     Log(LogLevel::kWarning, "leftovers_ended", {{"processes", supervisor_->leftovers_killed()}});
   }
@@ -164,7 +167,7 @@ StatusOr<std::string> Daemon::InstanceId() {
 
 Status Daemon::FindGpus() {
   if (options_.gpus == "none") return OkStatus();
-  auto driver = OpenNvml();
+  auto driver = OpenNvml(options_.nvml_library);
   if (!driver.ok()) {
     if (options_.gpus != "auto") return Annotate(driver.status(), "--gpus " + options_.gpus);
     const bool broken = driver.status().code() != StatusCode::kUnavailable;
@@ -253,6 +256,7 @@ void Daemon::TakeLinkEvents(Time now) {
       welcomed_ = false;
       link_busy_ = true;
       link_->Send(session_, Wire::MakeHello(this));
+      devices_told_ = agent_.devices_version();
     } else if (const auto* received = std::get_if<Link::Received>(&event)) {
       if (received->session == session_) Wire::Handle(this, received->message, now);
     } else if (const auto* drained = std::get_if<Link::Drained>(&event)) {
@@ -355,6 +359,11 @@ void Daemon::SendWhatIsDue(Time now) {
     link_->Send(session_, std::move(message));
     heartbeat_at_ = now + heartbeat_;
   }
+  // BEFORE the records: an end frees what it leaves held for nobody.
+  if (agent_.devices_version() != devices_told_) {
+    link_->Send(session_, Wire::MakeDevices(this));
+    devices_told_ = agent_.devices_version();
+  }
   if (link_busy_) return;
   const std::vector<RecordPtr> records = agent_.TakeRecords(kRecordsPerMessageMax);
   if (records.empty()) return;
@@ -375,6 +384,19 @@ bool Daemon::MayLeave(Time now) {
   return now >= leave_at_;
 }
 
+void Daemon::Wire::FillHeld(const HeldDevice& held, v1::Device* device) {
+  device->set_uuid(held.uuid);
+  device->set_state(held.quarantined ? v1::Device::QUARANTINED : v1::Device::RETURNING);
+  device->set_state_reason(ValidUtf8(held.reason));
+}
+
+v1::WorkerMessage Daemon::Wire::MakeDevices(const Daemon* d) {
+  v1::WorkerMessage message;
+  v1::HeldDevices* devices = message.mutable_held_devices();
+  for (const HeldDevice& held : d->agent_.held_devices()) FillHeld(held, devices->add_devices());
+  return message;
+}
+
 v1::WorkerMessage Daemon::Wire::MakeHello(const Daemon* d) {
   v1::WorkerMessage message;
   v1::Hello* hello = message.mutable_hello();
@@ -391,6 +413,10 @@ v1::WorkerMessage Daemon::Wire::MakeHello(const Daemon* d) {
     device->set_name(gpu.name);
     device->set_index(gpu.index);
     device->set_memory_bytes(gpu.memory_bytes);
+    device->set_state(v1::Device::READY);
+    for (const HeldDevice& held : d->agent_.held_devices()) {
+      if (held.uuid == gpu.uuid) FillHeld(held, device);
+    }
   }
   for (const auto& [key, value] : d->options_.labels)
     (*hello->mutable_labels())[ValidUtf8(key)] = ValidUtf8(value);

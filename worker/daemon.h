@@ -68,6 +68,7 @@ class Daemon {
   bool welcomed_ = false;
   bool welcomed_ever_ = false;  // since this daemon started
   bool link_busy_ = false;  // written and not yet out: what comes meanwhile goes out together
+  uint64_t devices_told_ = 0;  // version of the held devices that this session knows
   Duration heartbeat_ = Milliseconds(kHeartbeatMs);
   Time heartbeat_at_{0};
   std::string last_trouble_;  // of the connection, so that the log does not repeat it

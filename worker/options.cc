@@ -60,6 +60,7 @@ std::variant<DaemonOptions, int> ParseDaemonOptions(int argc, char** argv) {
   DaemonOptions options;
   std::vector<std::string> labels;
   double drain_seconds = 0;
+  double gpu_release_seconds = static_cast<double>(options.gpu_release_ms) / 1000;
   bool no_cgroups = false;
   CLI::App app("Runs the trials that a tunesmith-server sends to this machine.");
   app.footer(
@@ -76,6 +77,13 @@ std::variant<DaemonOptions, int> ParseDaemonOptions(int argc, char** argv) {
                  "CPU slots to offer (default: the CPUs this process may use)")
       ->check(CLI::Range(1, 65536));
   app.add_option("--gpus", options.gpus, "auto, none, or indices or UUIDs: 0,1")
+      ->capture_default_str();
+  app.add_option("--gpu-release", gpu_release_seconds,
+                 "seconds that a GPU's memory may take to come back after a trial; then the GPU is "
+                 "quarantined until it does")
+      ->check(CLI::Range(0.0, 1e6))
+      ->capture_default_str();
+  app.add_option("--nvml-library", options.nvml_library, "the driver's management library")
       ->capture_default_str();
   app.add_option("--label", labels, "KEY=VALUE, may be repeated")->allow_extra_args(false);
   app.add_option("--trainer", options.trainer,
@@ -119,6 +127,7 @@ std::variant<DaemonOptions, int> ParseDaemonOptions(int argc, char** argv) {
   options.trainer = std::filesystem::absolute(options.trainer).string();
   options.state_dir = std::filesystem::absolute(options.state_dir).string();
   options.drain_timeout_ms = static_cast<int64_t>(drain_seconds * 1000);
+  options.gpu_release_ms = static_cast<int64_t>(gpu_release_seconds * 1000);
   options.use_cgroups = !no_cgroups;
   return options;
 }

@@ -6,6 +6,8 @@
 #include <string>
 #include <variant>
 
+#include "common/limits.h"
+
 namespace tunesmith::worker {
 
 struct DaemonOptions {
@@ -14,6 +16,9 @@ struct DaemonOptions {
   std::string state_dir;  // default: $XDG_STATE_HOME/tunesmith/worker
   int cpus = 0;           // default: CPUs that the daemon may run on
   std::string gpus = "auto";
+  std::string nvml_library = "libnvidia-ml.so.1";
+  // How long the memory of an ended attempt may take to come back before its GPU is quarantined.
+  int64_t gpu_release_ms = kDeviceReleaseMsMax;
   std::map<std::string, std::string> labels;
   std::string trainer;  // default: tunesmith-trainer beside this program
   // After SIGTERM, how long running attempts may go on before they are stopped and reported lost.

@@ -117,6 +117,7 @@ std::string FirstLine(const std::string& text) { return text.substr(0, text.find
 
 std::string StateWord(v1::Sweep::State state) { return Lower(v1::Sweep::State_Name(state)); }
 std::string StateWord(v1::Trial::State state) { return Lower(v1::Trial::State_Name(state)); }
+std::string StateWord(v1::Device::State state) { return Lower(v1::Device::State_Name(state)); }
 std::string StateWord(v1::Attempt::State state) { return Lower(v1::Attempt::State_Name(state)); }
 std::string StateWord(v1::Worker::State state) { return Lower(v1::Worker::State_Name(state)); }
 std::string ActionWord(v1::Verdict::Action action) {
@@ -381,6 +382,14 @@ std::string MeasurementJson(const v1::Measurement& measurement) {
   return object.Text("checkpoint", measurement.checkpoint()).Finish();
 }
 
+std::string HeldDeviceText(const v1::Device& device) {
+  const bool held = device.state() == v1::Device::RETURNING || device.state() == v1::Device::QUARANTINED;
+  if (!held) return "";
+  return "GPU " + std::to_string(device.index()) +
+         (device.state() == v1::Device::QUARANTINED ? " is quarantined" : " waits for its memory") +
+         (device.state_reason().empty() ? "" : ": " + device.state_reason());
+}
+
 std::string WorkerJson(const v1::Worker& worker) {
   JsonObject object;
   object.Text("worker", worker.name())
@@ -392,8 +401,8 @@ std::string WorkerJson(const v1::Worker& worker) {
   for (const v1::Device& device : worker.devices()) {
     JsonObject one;
     one.Integer("index", device.index()).Text("uuid", device.uuid()).Text("name", device.name());
-    devices.Raw(
-        one.Integer("memory_bytes", device.memory_bytes()).Number("used", device.used()).Finish());
+    one.Integer("memory_bytes", device.memory_bytes()).Number("used", device.used());
+    devices.Raw(one.Text("state", StateWord(device.state())).Text("reason", device.state_reason()).Finish());
   }
   object.Raw("devices", devices.Finish());
   JsonList running;

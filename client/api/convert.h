@@ -23,6 +23,7 @@ std::string StateWord(v1::Sweep::State state);
 std::string StateWord(v1::Trial::State state);
 std::string StateWord(v1::Attempt::State state);
 std::string StateWord(v1::Worker::State state);
+std::string StateWord(v1::Device::State state);
 std::string ActionWord(v1::Verdict::Action action);
 // The inverse for trials; nullopt for a word that is no state.
 std::optional<v1::Trial::State> TrialStateFromWord(const std::string& word);
@@ -69,6 +70,8 @@ std::string SweepJson(const v1::Sweep& sweep, bool with_spec);
 std::string TrialJson(const v1::Trial& trial);
 std::string MeasurementJson(const v1::Measurement& measurement);
 std::string WorkerJson(const v1::Worker& worker);
+// "GPU 1 is quarantined: ...", or that it waits for its memory; "" if it can be leased.
+std::string HeldDeviceText(const v1::Device& device);
 std::string ParametersJson(const google::protobuf::RepeatedPtrField<v1::NamedValue>& parameters);
 
 }  // namespace tunesmith

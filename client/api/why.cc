@@ -95,6 +95,11 @@ std::vector<std::string> SweepWhy(const v1::Sweep& sweep, const std::vector<Caus
   }
   for (const v1::Worker& worker : workers) {
     if (TakesNothing(worker)) lines.push_back(WorkerText(worker));
+    for (const v1::Device& device : worker.devices()) {
+      if (const std::string held = HeldDeviceText(device); !held.empty()) {
+        lines.push_back("worker " + worker.name() + ": " + held);
+      }
+    }
   }
   return lines;
 }

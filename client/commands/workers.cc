@@ -23,7 +23,9 @@ std::string DevicesText(const v1::Worker& worker) {
   std::vector<std::string> parts;
   for (const v1::Device& device : worker.devices()) {
     const int percent = static_cast<int>(device.used() * 100 + 0.5);
-    parts.push_back(std::to_string(device.index()) + ":" + std::to_string(percent) + "%");
+    const bool held = !HeldDeviceText(device).empty();
+    parts.push_back(std::to_string(device.index()) + ":" +
+                    (held ? StateWord(device.state()) : std::to_string(percent) + "%"));
   }
   return worker.devices(0).name() + " " + Join(parts, " ");
 }
@@ -39,7 +41,12 @@ std::vector<std::string> WorkerCells(const v1::Worker& worker, bool for_people) 
   }
   cells.push_back(DevicesText(worker));
   cells.push_back(Join({worker.running().begin(), worker.running().end()}, " "));
-  cells.push_back(worker.state_reason());
+  std::vector<std::string> reasons;
+  if (!worker.state_reason().empty()) reasons.push_back(worker.state_reason());
+  for (const v1::Device& device : worker.devices()) {
+    if (std::string held = HeldDeviceText(device); !held.empty()) reasons.push_back(std::move(held));
+  }
+  cells.push_back(Join(reasons, "; "));
   return cells;
 }
 

@@ -61,6 +61,12 @@ struct WorkerHeartbeat {
   bool draining = false;
 };
 
+// All of its devices that are not ready.
+struct WorkerDevices {
+  SessionId session;
+  std::vector<DeviceInfo> held;  // uuid, state and reason count
+};
+
 struct WorkerRecords {
   SessionId session;
   std::vector<WorkerRecord> records;
@@ -108,8 +114,8 @@ struct CompleteTrial {
 struct Tick {};
 
 using Command = std::variant<CreateSweep, ControlSweep, UpdateSweep, StopTrial, SuggestionReady, WorkerConnected,
-                             WorkerDisconnected, WorkerHeartbeat, WorkerRecords, CheckpointArrived, DrainWorker,
-                             AskTrials, ReportTrial, RenewTrial, CompleteTrial, Tick>;
+                             WorkerDisconnected, WorkerHeartbeat, WorkerDevices, WorkerRecords, CheckpointArrived,
+                             DrainWorker, AskTrials, ReportTrial, RenewTrial, CompleteTrial, Tick>;
 
 // The answer to a command that somebody waits for.
 struct Reply {

@@ -6,6 +6,7 @@
 #include "common/check.h"
 #include "common/limits.h"
 #include "common/text.h"
+#include "server/core/failures.h"
 #include "server/core/repeats.h"
 #include "server/core/rules.h"
 
@@ -299,10 +300,6 @@ void Controller::EndTrial(const Sweep& sweep, uint32_t number, TrialState end, c
 
 namespace {
 
-bool Failed(const AttemptExit& exit) {
-  return exit.start_failed || exit.signal != 0 || exit.exit_code.value_or(0) != 0 || exit.out_of_memory;
-}
-
 // The daemon's own words, which name the exit code or signal; made up only where it had none.
 std::string DescribeExit(const AttemptExit& exit) {
   if (!exit.reason.empty()) return exit.reason;
@@ -320,6 +317,7 @@ void Controller::FinishAttempt(const AttemptRef& ref, uint64_t sequence, const A
   const Sweep& sweep = *state_.FindSweep(id.sweep);
   const uint32_t number = id.number;
   const Trial& trial = *sweep.Find(number);
+  NoteEnd(ref, exit);
   ReleasePlace(trial.attempts.back(), ref.attempt);
   dispatch_ = true;
 

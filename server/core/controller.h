@@ -17,6 +17,8 @@
 #include "server/core/command.h"
 #include "server/core/effect.h"
 #include "server/core/event.h"
+#include "server/core/fit.h"
+#include "server/core/live_worker.h"
 #include "server/core/state.h"
 
 namespace tunesmith {
@@ -26,20 +28,6 @@ struct Output {
   std::vector<Event> events;
   std::vector<Effect> effects;
   std::vector<std::pair<uint64_t, Reply>> replies;  // (token of the command, answer)
-};
-
-// A connected (or lately connected) daemon. Forgotten by a restart of the controller.
-struct LiveWorker {
-  SessionId session;          // none while disconnected
-  WorkerHello info;
-  Time connected;
-  Time last_seen;
-  bool draining = false;      // the daemon is going away
-  int32_t cpus_used = 0;
-  std::vector<double> device_used;           // by index into info.devices
-  // Leased to it, each with the last sequence seen (log chunks included, which are not journaled).
-  std::map<AttemptId, uint64_t> attempts;
-  uint32_t start_failures_in_row = 0;
 };
 
 struct ControllerOptions {
@@ -89,6 +77,13 @@ class Controller {
     size_t points_used = 0;                // user's points turned into trials
     std::deque<Ask> asks;
     std::map<uint32_t, Time> ask_deadlines;  // trial -> end of its client's lease
+    struct Ended {
+      int64_t good = 0;
+      int64_t bad = 0;
+    };
+    std::map<WorkerId, Ended> ended;  // attempts that did well there, or failed by the program
+    uint32_t failures_in_row = 0;     // of the sweep's attempts, wherever they ran
+    Time held_until;                  // other sweeps go first until then
   };
 
   // --- one per command (sweep_commands.cc, worker_commands.cc, ask_commands.cc)
@@ -100,6 +95,7 @@ class Controller {
   void Handle(const WorkerConnected& command);
   void Handle(const WorkerDisconnected& command);
   void Handle(const WorkerHeartbeat& command);
+  void Handle(const WorkerDevices& command);
   void Handle(const WorkerRecords& command);
   void Handle(const CheckpointArrived& command);
   void Handle(const DrainWorker& command);
@@ -201,7 +197,7 @@ class Controller {
   void CreateUserPoints(const Sweep& sweep);
   // The trials that run the point: one, or as many as the sweep repeats it.
   void CreateTrials(const Sweep& sweep, const Point& point, const Origin& origin);
-  // The first worker with room, and its devices; nullptr if none.
+  // The worker that suits it best of those with room, and its devices; nullptr if none.
   LiveWorker* FindPlace(const Sweep& sweep, WorkerId* id, std::vector<size_t>* devices);
   // Whether the worker takes trials and has room for one more now; the devices for it.
   bool HasRoom(const Sweep& sweep, WorkerId id, const LiveWorker& worker, std::vector<size_t>* devices) const;
@@ -212,11 +208,23 @@ class Controller {
   WorkerId BoundTo(const Sweep& sweep, const Trial& trial) const;
   int64_t FreePlaces(const Sweep& sweep) const;
   double GpusFor(const Sweep& sweep) const;  // after gpus_optional
+  Request RequestOf(const Sweep& sweep) const;
   bool Accepts(WorkerId id, const LiveWorker& worker) const;
   void Lease(const Sweep& sweep, uint32_t trial, WorkerId worker, LiveWorker* live, const std::vector<size_t>& devices);
   // Sends the live attempt to the worker that has its lease. Repeating it does nothing there.
   void Assign(const Sweep& sweep, uint32_t trial, LiveWorker* worker);
-  void MaybeQuarantine(WorkerId id, LiveWorker* worker, const Sweep& sweep, const AttemptExit& exit);
+
+  // --- failures (failures.cc)
+  // The live attempt of a worker is about to end like this: what that says about its worker and its sweep.
+  void NoteEnd(const AttemptRef& ref, const AttemptExit& exit);
+  void MaybeQuarantine(WorkerId id, const LiveWorker& worker, const Sweep& sweep, const AttemptExit& exit);
+  // Live attempts of the sweep on other workers that have come further than `progress`, at most kWitnessesMax.
+  int64_t FurtherElsewhere(const Sweep& sweep, WorkerId id, int64_t progress) const;
+  // Whether its attempts fail one after the other and another sweep wants places. For a while only: then it has its
+  // share again.
+  bool HeldBack(const Sweep& sweep) const;
+  std::string HeldBackText(const Sweep& sweep) const;  // "" if it is not
+  void EndHoldBacks();
 
   // --- checkpoints (checkpoints.cc)
   void DropCopy(const TrialId& trial, const StoredCheckpoint& checkpoint);

@@ -186,7 +186,7 @@ void Controller::Share(const std::vector<const Sweep*>& active, int32_t lowest) 
     Turn turn = turns.begin()->second;
     turns.erase(turns.begin());
     const Sweep& sweep = *turn.sweep;
-    if (MayStart(sweep) <= turn.promised) continue;
+    if (MayStart(sweep) <= turn.promised || HeldBack(sweep)) continue;
     if (!DispatchOne(sweep)) {
       const int64_t awaited = work_[sweep.number].suggestions_outstanding * RepeatsOf(sweep);
       if (turn.promised >= awaited && Creatable(sweep) == 0) continue;
@@ -298,7 +298,7 @@ std::vector<Controller::Victim> Controller::CheapestRoom(const Sweep& sweep, Wor
 void Controller::PreemptBelow(const std::vector<const Sweep*>& active, int32_t lowest) {
   std::map<ShareKey, const Sweep*> wanting;
   for (const Sweep* sweep : active) {
-    const bool wants = !sweep->pending.empty() && MayStart(*sweep) > 0;
+    const bool wants = !sweep->pending.empty() && MayStart(*sweep) > 0 && !HeldBack(*sweep);
     if (wants && sweep->spec->share.priority > lowest) wanting.emplace(ShareKeyOf(*sweep, 0), sweep);
   }
   if (wanting.empty()) return;

@@ -1,6 +1,8 @@
 // Who runs where: the trials of a sweep to places; and how many points to ask the searchers for.
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <utility>
 
 #include "common/check.h"
 #include "common/limits.h"
@@ -8,42 +10,6 @@
 #include "server/core/repeats.h"
 
 namespace tunesmith {
-
-namespace {
-
-constexpr double kShareSlack = 1e-6;  // shares such as 0.1 do not add up exactly
-
-// Devices of the worker that can take `gpus`; empty if they do not fit. Fractions go to the fullest device that has
-// room, so that whole devices stay free.
-std::vector<size_t> FitDevices(const LiveWorker& worker, double gpus) {
-  std::vector<size_t> devices;
-  if (gpus < 1) {
-    size_t best = worker.device_used.size();
-    for (size_t i = 0; i < worker.device_used.size(); ++i) {
-      if (worker.device_used[i] + gpus > 1 + kShareSlack) continue;
-      if (best == worker.device_used.size() || worker.device_used[i] > worker.device_used[best]) best = i;
-    }
-    if (best < worker.device_used.size()) devices.push_back(best);
-    return devices;
-  }
-  const auto wanted = static_cast<size_t>(std::lround(gpus));
-  for (size_t i = 0; i < worker.device_used.size() && devices.size() < wanted; ++i) {
-    if (worker.device_used[i] < kShareSlack) devices.push_back(i);
-  }
-  if (devices.size() < wanted) devices.clear();
-  return devices;
-}
-
-// How many more attempts with `gpus` each the worker's devices can take.
-int64_t DevicePlaces(const LiveWorker& worker, double gpus) {
-  double places = 0;
-  for (double used : worker.device_used) {
-    places += gpus < 1 ? std::floor((1 - used + kShareSlack) / gpus) : (used < kShareSlack ? 1 : 0);
-  }
-  return static_cast<int64_t>(gpus < 1 ? places : std::floor(places / std::lround(gpus)));
-}
-
-}  // namespace
 
 bool Controller::Accepts(WorkerId id, const LiveWorker& worker) const {
   if (!worker.session || worker.draining) return false;
@@ -54,43 +20,55 @@ bool Controller::Accepts(WorkerId id, const LiveWorker& worker) const {
 double Controller::GpusFor(const Sweep& sweep) const {
   const ResourceSpec& resources = sweep.spec->resources;
   if (resources.gpus <= 0 || !resources.gpus_optional) return resources.gpus;
+  const Request request = {.gpu_memory_bytes = resources.gpu_memory_bytes, .labels = &resources.labels};
   const bool any = std::any_of(live_.begin(), live_.end(), [&](const auto& worker) {
-    return Accepts(worker.first, worker.second) && !worker.second.info.devices.empty();
+    return Accepts(worker.first, worker.second) && HasLabels(worker.second, request) &&
+           DevicesWithMemory(worker.second, request) > 0;
   });
   return any ? resources.gpus : 0;
 }
 
+Request Controller::RequestOf(const Sweep& sweep) const {
+  const ResourceSpec& resources = sweep.spec->resources;
+  return {.gpus = GpusFor(sweep),
+          .cpus = resources.cpus,
+          .gpu_memory_bytes = resources.gpu_memory_bytes,
+          .labels = &resources.labels,
+          .placement = resources.placement};
+}
+
 int64_t Controller::FreePlaces(const Sweep& sweep) const {
-  const double gpus = GpusFor(sweep);
-  const int32_t cpus = sweep.spec->resources.cpus;
+  const Request request = RequestOf(sweep);
   int64_t places = 0;
   for (const auto& [id, worker] : live_) {
-    if (!Accepts(id, worker) || IsKeptFree(sweep, id)) continue;
-    int64_t here = std::max(0, worker.info.cpus - worker.cpus_used) / std::max(1, cpus);
-    if (cpus == 0) here = INT32_MAX;
-    if (gpus > 0) here = std::min(here, DevicePlaces(worker, gpus));
-    places += here;
+    if (Accepts(id, worker) && !IsKeptFree(sweep, id)) places += PlacesOn(worker, request);
   }
   return places;
 }
 
 bool Controller::HasRoom(const Sweep& sweep, WorkerId id, const LiveWorker& worker,
                          std::vector<size_t>* devices) const {
-  const double gpus = GpusFor(sweep);
   devices->clear();
   if (!Accepts(id, worker) || IsKeptFree(sweep, id)) return false;
-  if (worker.info.cpus - worker.cpus_used < sweep.spec->resources.cpus) return false;
-  if (gpus > 0) *devices = FitDevices(worker, gpus);
-  return gpus <= 0 || !devices->empty();
+  auto fit = FitOn(worker, RequestOf(sweep));
+  if (fit) *devices = std::move(fit->devices);
+  return fit.has_value();
 }
 
 LiveWorker* Controller::FindPlace(const Sweep& sweep, WorkerId* id, std::vector<size_t>* devices) {
+  const Request request = RequestOf(sweep);
+  LiveWorker* found = nullptr;
+  std::array<double, 4> least = {};
   for (auto& [worker_id, worker] : live_) {
-    if (!HasRoom(sweep, worker_id, worker, devices)) continue;
+    if (!Accepts(worker_id, worker)) continue;
+    auto fit = FitOn(worker, request);
+    if (!fit || (found != nullptr && fit->cost >= least)) continue;
+    found = &worker;
+    least = fit->cost;
     *id = worker_id;
-    return &worker;
+    *devices = std::move(fit->devices);
   }
-  return nullptr;
+  return found;
 }
 
 WorkerId Controller::HomeOf(const Sweep& sweep, const Trial& trial) const {
@@ -103,11 +81,7 @@ WorkerId Controller::HomeOf(const Sweep& sweep, const Trial& trial) const {
   if (identity.drained || identity.quarantined || home->second.draining) return {};
   // It may only be about to connect again, as after a restart of the controller.
   if (!home->second.session) return (now_ - home->second.last_seen).ms < options_.lease_ms ? home->first : WorkerId();
-  const WorkerHello& info = home->second.info;
-  const double gpus = GpusFor(sweep);
-  const bool could = info.cpus >= sweep.spec->resources.cpus &&
-                     (gpus <= 0 || static_cast<double>(info.devices.size()) >= std::ceil(gpus - kShareSlack));
-  return could ? home->first : WorkerId();
+  return CouldFitOn(home->second, RequestOf(sweep)) ? home->first : WorkerId();
 }
 
 int64_t Controller::Creatable(const Sweep& sweep) const {
@@ -210,6 +184,7 @@ void Controller::Assign(const Sweep& sweep, uint32_t number, LiveWorker* worker)
 
 bool Controller::DispatchOne(const Sweep& sweep) {
   if (sweep.state != SweepState::kActive || sweep.spec->ask_tell || sweep.pending.empty()) return false;
+  if (HeldBack(sweep)) return false;
   const int32_t parallel = sweep.spec->budget.max_parallel;
   if (parallel > 0 && sweep.live.size() >= static_cast<size_t>(parallel)) return false;
   WorkerId id;
@@ -236,6 +211,51 @@ bool Controller::DispatchOne(const Sweep& sweep) {
   return false;
 }
 
+namespace {
+
+// What no worker has, were nothing to run on any; "" if one has it all. Names the closest miss.
+std::string LackingReason(const std::vector<const LiveWorker*>& workers, const Request& request) {
+  int32_t cpus_most = 0;
+  size_t devices_most = 0;
+  int64_t memory_most = 0;
+  const LiveWorker* labelled = nullptr;
+  for (const LiveWorker* worker : workers) {
+    if (!HasLabels(*worker, request)) continue;
+    labelled = worker;
+    cpus_most = std::max(cpus_most, worker->info.cpus);
+    devices_most = std::max(devices_most, DevicesWithMemory(*worker, request));
+    for (const DeviceInfo& device : worker->info.devices) memory_most = std::max(memory_most, device.memory_bytes);
+  }
+  if (labelled == nullptr) {
+    const LiveWorker& closest = **std::max_element(
+        workers.begin(), workers.end(), [&](const LiveWorker* a, const LiveWorker* b) {
+          return LabelsHeld(*a, request) < LabelsHeld(*b, request);
+        });
+    return "waiting for a worker that has all of resources.labels; of worker " + closest.info.name + ": " +
+           MissOn(closest, request);
+  }
+  const auto wanted = std::max<int64_t>(1, std::lround(request.gpus));
+  if (request.gpus > 0 && devices_most < static_cast<size_t>(wanted)) {
+    std::string text = "waiting for " + std::to_string(wanted) + " GPU(s)";
+    if (request.gpu_memory_bytes > 0) text += " with " + MemoryText(request.gpu_memory_bytes);
+    text += " on one worker: the most that one has is " + std::to_string(devices_most);
+    if (request.gpu_memory_bytes > 0 && memory_most > 0) text += ", the largest has " + MemoryText(memory_most);
+    return text + " (resources.gpus_optional: true runs on the CPU where there is none)";
+  }
+  if (cpus_most < request.cpus) {
+    return "waiting for " + std::to_string(request.cpus) + " CPUs on one worker: the most that one has is " +
+           std::to_string(cpus_most);
+  }
+  // Each has something of it, none has all; or what would do is quarantined.
+  if (std::none_of(workers.begin(), workers.end(), [&](const LiveWorker* w) { return CouldFitOn(*w, request); })) {
+    return "waiting for one worker that has all of it; of worker " + labelled->info.name + ": " +
+           MissOn(*labelled, request);
+  }
+  return "";
+}
+
+}  // namespace
+
 std::string Controller::WaitingReason(const Sweep& sweep) const {
   if (IsTerminal(sweep.state) || !sweep.live.empty()) return "";
   if (sweep.state == SweepState::kPaused) return "the sweep is paused";
@@ -246,25 +266,20 @@ std::string Controller::WaitingReason(const Sweep& sweep) const {
   if (std::none_of(live_.begin(), live_.end(), [&](const auto& w) { return Accepts(w.first, w.second); })) {
     return "every connected worker is draining or quarantined";
   }
-  const double gpus = GpusFor(sweep);
-  int32_t cpus_most = 0;
-  size_t devices_most = 0;
+  std::vector<const LiveWorker*> open;
   for (const auto& [id, worker] : live_) {
-    if (!Accepts(id, worker)) continue;
-    cpus_most = std::max(cpus_most, worker.info.cpus);
-    devices_most = std::max(devices_most, worker.info.devices.size());
+    if (Accepts(id, worker)) open.push_back(&worker);
   }
-  if (gpus > 0 && devices_most < std::max<size_t>(1, static_cast<size_t>(std::lround(gpus)))) {
-    return "waiting for " + std::to_string(std::max(1L, std::lround(gpus))) +
-           " GPU(s) on one worker: the most that one has is " + std::to_string(devices_most) +
-           " (resources.gpus_optional: true runs on the CPU where there is none)";
+  const std::string lacking = LackingReason(open, RequestOf(sweep));
+  if (!lacking.empty()) return lacking;
+  if (const std::string held = HeldBackText(sweep); !held.empty()) return held;
+  if (FreePlaces(sweep) > 0) return "";
+  for (const LiveWorker* worker : open) {
+    if (const std::string held = HeldDevicesText(*worker); !held.empty()) {
+      return "every place is taken by other trials or held: of worker " + worker->info.name + " " + held;
+    }
   }
-  if (cpus_most < sweep.spec->resources.cpus) {
-    return "waiting for " + std::to_string(sweep.spec->resources.cpus) +
-           " CPUs on one worker: the most that one has is " + std::to_string(cpus_most);
-  }
-  if (FreePlaces(sweep) == 0) return "every place is taken by other trials";
-  return "";
+  return "every place is taken by other trials";
 }
 
 }  // namespace tunesmith

@@ -160,6 +160,7 @@ void Controller::Handle(const SuggestionReady& command) {
 }
 
 void Controller::Handle(const Tick& command) {
+  EndHoldBacks();
   // Sweeps may end or vanish on the way, so the numbers are copied first.
   std::vector<SweepId> ids;
   for (const auto& [id, sweep] : state_.sweeps()) {

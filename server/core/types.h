@@ -61,11 +61,19 @@ struct NamedMetric {
   double value = 0;
 };
 
+enum class DeviceState : uint8_t {
+  kReady,
+  kReturning,    // the memory of an ended attempt is not back yet
+  kQuarantined,  // nor did it come back in time
+};
+
 struct DeviceInfo {
   std::string uuid;
-  std::string name;
+  std::string name = {};
   int32_t index = 0;
   int64_t memory_bytes = 0;
+  DeviceState state = DeviceState::kReady;  // nothing is leased on it unless it is ready
+  std::string state_reason = {};
 };
 
 // Names one execution and its fencing token, as every worker message does.

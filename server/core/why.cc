@@ -48,24 +48,7 @@ std::string Controller::MissText(const Sweep& sweep, WorkerId id, const LiveWork
     return other == nullptr ? "trials on it make room for a sweep of higher priority"
                             : "it is kept free for sweep " + other->id + ", which has waited the longest";
   }
-  std::vector<size_t> devices;
-  if (HasRoom(sweep, id, worker, &devices)) return "";
-  const int32_t cpus = sweep.spec->resources.cpus;
-  const int32_t free = worker.info.cpus - worker.cpus_used;
-  if (free < cpus) {
-    return Counted(cpus, "CPU") + (cpus == 1 ? " is" : " are") + " asked for, " + std::to_string(free) + " of its " +
-           std::to_string(worker.info.cpus) + (free == 1 ? " is" : " are") + " free";
-  }
-  const double gpus = GpusFor(sweep);
-  if (worker.device_used.empty()) return "it has no GPU";
-  if (gpus < 1) {
-    const double used = *std::min_element(worker.device_used.begin(), worker.device_used.end());
-    return ShortText(gpus) + " of a GPU is asked for, the most that one has free is " + ShortText(1 - used);
-  }
-  const auto whole = std::count_if(worker.device_used.begin(), worker.device_used.end(),
-                                   [](double used) { return used < 1e-6; });
-  return Counted(std::lround(gpus), "GPU") + (gpus == 1 ? " is" : " are") + " asked for, " + std::to_string(whole) +
-         " of its " + std::to_string(worker.device_used.size()) + (whole == 1 ? " is" : " are") + " free";
+  return MissOn(worker, RequestOf(sweep));
 }
 
 void Controller::WhyPending(const Sweep& sweep, uint32_t number, std::vector<std::string>* lines) const {
@@ -102,6 +85,7 @@ void Controller::WhyPending(const Sweep& sweep, uint32_t number, std::vector<std
   const auto& order = sweep.pending.order();
   const auto ahead = std::distance(order.begin(), order.find(PlaceOf(trial, number)));
   if (ahead > 0) lines->push_back(Counted(ahead, "trial") + " of its sweep " + (ahead == 1 ? "goes" : "go") + " first");
+  if (const std::string held = HeldBackText(sweep); !held.empty()) lines->push_back(held);
   if (const WorkerId home = HomeOf(sweep, trial); home && !trial.NewestIsStored()) {
     const std::string miss = MissText(sweep, home, live_.at(home));
     lines->push_back("its checkpoints are on worker " + state_.workers().at(home).name +

@@ -35,6 +35,7 @@ void Controller::Handle(const WorkerConnected& command) {
   }
   // A daemon that started anew may have lost what it had run of an attempt, which then is not run a second time.
   const bool same_daemon = worker.info.boot_id.empty() ? hello.reconnects : worker.info.boot_id == hello.boot_id;
+  if (!same_daemon) worker.failures.clear();  // somebody may have seen to it
   worker.session = SessionId();
   worker.info = hello;
   worker.connected = worker.last_seen = now_;
@@ -140,6 +141,21 @@ void Controller::Handle(const WorkerHeartbeat& command) {
   }
 }
 
+void Controller::Handle(const WorkerDevices& command) {
+  const auto it = sessions_.find(command.session);
+  if (it == sessions_.end()) return;
+  LiveWorker& worker = live_[it->second];
+  worker.last_seen = now_;
+  for (DeviceInfo& device : worker.info.devices) {
+    const auto held = std::find_if(command.held.begin(), command.held.end(),
+                                   [&](const DeviceInfo& one) { return one.uuid == device.uuid; });
+    device.state = held == command.held.end() ? DeviceState::kReady : held->state;
+    device.state_reason = held == command.held.end() ? "" : held->state_reason;
+  }
+  ++topology_;
+  dispatch_ = true;
+}
+
 Time Controller::Clamp(Time reported, const AttemptRef& ref) const {
   const Time latest = state_.FindTrial(ref.attempt.trial)->attempts.back().latest;
   return std::clamp(reported, std::min(latest, now_), now_);
@@ -196,27 +212,10 @@ void Controller::HandleRecord(SessionId session, const WorkerRecord& record) {
       if (verdict.action != Action::kContinue) Effect_(SendStop{session, record.ref, text, false});
       return;
     }
-    case WorkerRecord::Kind::kEnded: {
-      const Sweep& sweep = *state_.FindSweep(record.ref.attempt.trial.sweep);
-      if (record.exit.start_failed) MaybeQuarantine(sessions_.at(session), &worker, sweep, record.exit);
+    case WorkerRecord::Kind::kEnded:
       FinishAttempt(record.ref, record.sequence, record.exit, Clamp(record.time, record.ref));
       return;
-    }
   }
-}
-
-void Controller::MaybeQuarantine(WorkerId id, LiveWorker* worker, const Sweep& sweep, const AttemptExit& exit) {
-  ++worker->start_failures_in_row;
-  if (worker->start_failures_in_row < static_cast<uint32_t>(kFailuresInRowToQuarantine)) return;
-  // Only a worker that is worse than others is to blame; where nothing starts anywhere, the program is.
-  const bool starts_elsewhere = std::any_of(live_.begin(), live_.end(), [&](const auto& other) {
-    return other.first != id && other.second.session && other.second.start_failures_in_row == 0 &&
-           !other.second.attempts.empty();
-  });
-  if (!starts_elsewhere) return;
-  Emit(WorkerDrained{id, true, true,
-                     std::to_string(worker->start_failures_in_row) +
-                         " attempts in a row could not be started on it; the last one: " + exit.reason});
 }
 
 void Controller::Handle(const DrainWorker& command) {
@@ -228,6 +227,7 @@ void Controller::Handle(const DrainWorker& command) {
   const auto live = live_.find(id);
   if (live != live_.end()) {
     if (!command.drain) live->second.start_failures_in_row = 0;
+    if (!command.drain) live->second.failures.clear();
     if (command.drain && live->second.session) Effect_(SendDrain{live->second.session, command.stop_running});
   }
   dispatch_ = true;

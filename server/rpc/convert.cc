@@ -7,6 +7,7 @@
 
 #include "common/check.h"
 #include "common/limits.h"
+#include "common/text.h"
 #include "schedulers/scheduler.h"
 #include "server/core/repeats.h"
 #include "spec/wire.h"
@@ -61,6 +62,15 @@ v1::Verdict::Action ActionToProto(Action action) {
     case Action::kPause: return v1::Verdict::PAUSE;
   }
   return v1::Verdict::ACTION_UNSPECIFIED;
+}
+
+v1::Device::State DeviceStateToProto(DeviceState state) {
+  switch (state) {
+    case DeviceState::kReady: return v1::Device::READY;
+    case DeviceState::kReturning: return v1::Device::RETURNING;
+    case DeviceState::kQuarantined: return v1::Device::QUARANTINED;
+  }
+  return v1::Device::STATE_UNSPECIFIED;
 }
 
 v1::ProgramSpec::ArgStyle ArgStyleToProto(ArgStyle style) {
@@ -355,6 +365,8 @@ void FillWorker(const Controller& controller, WorkerId id, v1::Worker* out) {
     one->set_index(device.index);
     one->set_memory_bytes(device.memory_bytes);
     one->set_used(worker.device_used[i]);
+    one->set_state(DeviceStateToProto(device.state));
+    one->set_state_reason(device.state_reason);
   }
   for (const auto& [key, value] : worker.info.labels) (*out->mutable_labels())[key] = value;
   if (worker.connected.ms != 0) FillTime(worker.connected, out->mutable_connect_time());
@@ -421,6 +433,7 @@ void FillAssign(const SendAssign& assign, v1::Assign* out) {
   out->set_max_step(LastStepOf(spec));
   out->set_cpus(spec.resources.cpus);
   for (const std::string& device : assign.devices) out->add_device_uuids(device);
+  out->set_gpus(assign.devices.empty() ? 0 : spec.resources.gpus);
   out->set_resume(assign.resume);
   for (const StoredCheckpoint& checkpoint : assign.checkpoints) FillCheckpoint(checkpoint, out->add_checkpoints());
   out->set_last_step(assign.last_step);
@@ -548,6 +561,27 @@ Status MetricsFromProto(const google::protobuf::RepeatedPtrField<v1::MetricValue
   return OkStatus();
 }
 
+namespace {
+
+DeviceInfo DeviceFromProto(const v1::Device& device) {
+  DeviceInfo out{device.uuid(), device.name(), device.index(), device.memory_bytes()};
+  if (device.state() == v1::Device::RETURNING) out.state = DeviceState::kReturning;
+  if (device.state() == v1::Device::QUARANTINED) out.state = DeviceState::kQuarantined;
+  if (out.state == DeviceState::kReady) return out;
+  out.state_reason = ValidUtf8(device.state_reason().substr(0, kEndReasonBytesMax));
+  return out;
+}
+
+}  // namespace
+
+Status HeldFromProto(const v1::HeldDevices& held, std::vector<DeviceInfo>* out) {
+  if (static_cast<size_t>(held.devices_size()) > kDevicesPerWorkerMax) {
+    return BadField("held_devices.devices", "at most " + std::to_string(kDevicesPerWorkerMax));
+  }
+  for (const v1::Device& device : held.devices()) out->push_back(DeviceFromProto(device));
+  return OkStatus();
+}
+
 StatusOr<WorkerHello> HelloFromProto(const v1::Hello& hello) {
   TS_RETURN_IF_ERROR(CheckName("hello.name", hello.name()));
   TS_RETURN_IF_ERROR(CheckName("hello.boot_id", hello.boot_id()));
@@ -571,7 +605,7 @@ StatusOr<WorkerHello> HelloFromProto(const v1::Hello& hello) {
     const std::string field = "hello.devices[" + std::to_string(i) + "].uuid";
     TS_RETURN_IF_ERROR(CheckName(field, device.uuid()));
     if (!uuids.insert(device.uuid()).second) return BadField(field, "is listed twice: " + device.uuid());
-    out.devices.push_back({device.uuid(), device.name(), device.index(), device.memory_bytes()});
+    out.devices.push_back(DeviceFromProto(device));
   }
   for (const auto& [key, value] : hello.labels()) out.labels[key] = value;
   out.attempts.reserve(static_cast<size_t>(hello.attempts_size()));

@@ -44,6 +44,7 @@ void FillAnswer(const AttemptAnswer& answer, v1::AttemptAnswer* out);
 // --- in: from a worker daemon. INVALID_ARGUMENT names the field.
 
 StatusOr<WorkerHello> HelloFromProto(const v1::Hello& hello);
+Status HeldFromProto(const v1::HeldDevices& held, std::vector<DeviceInfo>* out);
 // Moves texts out of the message.
 Status RecordsFromProto(v1::Records* records, std::vector<WorkerRecord>* out);
 

@@ -52,6 +52,13 @@ Status SessionStream::Take(v1::WorkerMessage* message) {
     case v1::WorkerMessage::kHeartbeat:
       edge_->loop()->Post(WorkerHeartbeat{id_, message->heartbeat().draining()});
       return OkStatus();
+    case v1::WorkerMessage::kHeldDevices: {
+      WorkerDevices command;
+      command.session = id_;
+      TS_RETURN_IF_ERROR(HeldFromProto(message->held_devices(), &command.held));
+      PostCounted(std::move(command));
+      return OkStatus();
+    }
     case v1::WorkerMessage::kRecords: {
       WorkerRecords command;
       command.session = id_;
@@ -60,7 +67,7 @@ Status SessionStream::Take(v1::WorkerMessage* message) {
       return OkStatus();
     }
     default:
-      return InvalidArgument("a message must hold hello, heartbeat or records");
+      return InvalidArgument("a message must hold hello, heartbeat, held_devices or records");
   }
 }
 

@@ -159,10 +159,10 @@ class TestCase(unittest.TestCase):
         self.address = wait_for("the server", address, interval=0.01)
         return server
 
-    def start_worker(self, name="w1", cpus=2, extra=()):
+    def start_worker(self, name="w1", cpus=2, extra=(), gpus="none", env=None):
         return self.start(name, ["tunesmith-worker", "--controller", self.address, "--name", name, "--state-dir",
-                                 os.path.join(self.folder, "state-" + name), "--cpus", str(cpus), "--gpus", "none"]
-                          + list(extra))
+                                 os.path.join(self.folder, "state-" + name), "--cpus", str(cpus), "--gpus", gpus]
+                          + list(extra), env)
 
     def cli(self, *args, check=True, input=None, timeout=TIMEOUT, server=True, env=None):
         """Runs the CLI to its end, against the server unless `server` is False (then embedded, in self.home)."""

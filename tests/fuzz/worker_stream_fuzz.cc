@@ -88,6 +88,12 @@ class World {
       case v1::WorkerMessage::kHeartbeat:
         Step(WorkerHeartbeat{id, message->heartbeat().draining()});
         return OkStatus();
+      case v1::WorkerMessage::kHeldDevices: {
+        WorkerDevices command{id, {}};
+        TS_RETURN_IF_ERROR(rpc::HeldFromProto(message->held_devices(), &command.held));
+        Step(command);
+        return OkStatus();
+      }
       case v1::WorkerMessage::kRecords: {
         WorkerRecords command;
         command.session = id;
@@ -95,7 +101,7 @@ class World {
         Step(command);
         return OkStatus();
       }
-      default: return InvalidArgument("a message must hold hello, heartbeat or records");
+      default: return InvalidArgument("a message must hold hello, heartbeat, held_devices or records");
     }
   }
 

@@ -117,6 +117,14 @@ class AgentWorker : public WorkerModel {
     agent_.OnTreeGone(KeyOf(ref), end, now);
   }
 
+  void OnDevices(const std::vector<DeviceInfo>& held, Time now) override {
+    std::vector<worker::HeldDevice> devices;
+    for (const DeviceInfo& one : held) {
+      devices.push_back({one.uuid, one.state == DeviceState::kQuarantined, one.state_reason});
+    }
+    agent_.OnDevices(std::move(devices), now);
+  }
+
   void Tick(Time now) override { agent_.Tick(now); }
   Time NextDeadline() const override { return agent_.NextDeadline(); }
   std::vector<WorkerAction> TakeActions() override {

@@ -99,6 +99,18 @@ ShareSpec DrawShare(Rng* rng) {
   return share;
 }
 
+// The first machine has all of it.
+void DrawRequests(const SimOptions& options, int number, SweepSpec* spec) {
+  if (spec->ask_tell) return;
+  constexpr uint64_t kStreamRequests = 0x72657173;
+  Rng rng = Rng::ForLabels({options.seed, kStreamRequests, static_cast<uint64_t>(number)});
+  ResourceSpec& resources = spec->resources;
+  if (resources.gpus > 0 && rng.Below(3) == 0) resources.gpu_memory_bytes = rng.IntInclusive(1, 3) << 33;
+  if (rng.Below(4) == 0) resources.labels["zone"] = "a";
+  if (rng.Below(8) == 0) resources.labels["disk"] = "ssd";
+  if (rng.Below(3) == 0) resources.placement = Placement::kSpread;
+}
+
 }  // namespace
 
 SweepSpec DrawSweep(const SimOptions& options, int number) {
@@ -159,6 +171,7 @@ SweepSpec DrawSweep(const SimOptions& options, int number) {
   if (share.Below(2) == 0) spec.share = DrawShare(&share);
   DrawPbt(options, number, &spec);
   DrawStop(options, number, &spec);
+  DrawRequests(options, number, &spec);
   return spec;
 }
 

@@ -87,6 +87,7 @@ void Daemon::Crash(bool lose_spool) {
   unsaved_.clear();
   model_.reset();
   processes_.clear();
+  held_.clear();
   resume_steps_.clear();
   session_ = SessionId();
   if (lose_spool) spool_.clear();
@@ -140,8 +141,13 @@ void Daemon::OnConnected(SessionId session) {
   hello.boot_id = "boot-" + std::to_string(boots_);
   hello.cpus = machine_.cpus;
   for (int i = 0; i < machine_.gpus; ++i) {
-    hello.devices.push_back({machine_.name + "-gpu" + std::to_string(i), "card", i, int64_t{8} << 30});
+    const int64_t gib = static_cast<size_t>(i) < machine_.gpu_gib.size() ? machine_.gpu_gib[static_cast<size_t>(i)] : 8;
+    hello.devices.push_back({machine_.name + "-gpu" + std::to_string(i), "card", i, gib << 30});
+    for (const DeviceInfo& one : held_) {
+      if (one.uuid == hello.devices.back().uuid) hello.devices.back().state = one.state;
+    }
   }
+  hello.labels = machine_.labels;
   lied_ = world_->Chance(options_->inventory_lies);
   if (lied_) LieAboutInventory(&hello);
   hello.attempts = model_->HelloAttempts();
@@ -274,6 +280,9 @@ void Daemon::CheckDevices(const SendAssign& assign) {
     }
   }
   for (const std::string& device : assign.devices) {
+    for (const DeviceInfo& one : held_) {
+      if (one.uuid == device) return world_->Fail("a process starts on " + device + ", whose memory is not back");
+    }
     double used = ShareOf(assign);
     for (const auto& [ref, process] : processes_) {
       const auto& held = process.assign.devices;
@@ -438,12 +447,39 @@ void Daemon::Exit(const AttemptRef& ref, int32_t exit_code, int32_t signal) {
   const auto it = processes_.find(ref);
   if (it == processes_.end() || it->second.dying) return;
   it->second.dying = true;
-  // Until the tree is gone and the device's memory is back.
-  Later(ref, world_->Between(Milliseconds(1), Milliseconds(500)), [this, ref, exit_code, signal](Process*) {
+  // Until the tree is gone.
+  Later(ref, world_->Between(Milliseconds(1), Milliseconds(500)), [this, ref, exit_code, signal](Process* p) {
+    const SendAssign assign = p->assign;
     processes_.erase(ref);
+    HandOver(assign);
     model_->OnTreeGone(ref, exit_code, signal, Now());
     Pump();
   });
+}
+
+void Daemon::HandOver(const SendAssign& assign) {
+  for (const std::string& uuid : assign.devices) {
+    if (!world_->Chance(options_->device_late)) continue;
+    world_->Log([&] { return machine_.name + " waits for the memory of " + uuid; });
+    ChangeDevice(uuid, DeviceState::kReturning);
+    const Duration back = world_->Between(Milliseconds(50), Seconds(90));
+    const Duration limit = Milliseconds(kDeviceReleaseMsMax);
+    if (back > limit) Later(limit, [this, uuid] { ChangeDevice(uuid, DeviceState::kQuarantined); });
+    Later(back, [this, uuid] { ChangeDevice(uuid, DeviceState::kReady); });
+  }
+}
+
+void Daemon::ChangeDevice(const std::string& uuid, DeviceState state) {
+  std::erase_if(held_, [&](const DeviceInfo& one) { return one.uuid == uuid; });
+  if (state != DeviceState::kReady) held_.push_back({uuid, "", 0, 0, state, "1.0 GiB are in use"});
+  // BEFORE the records of what it makes the daemon do.
+  TellDevices();
+  model_->OnDevices(held_, world_->now());
+  Pump();
+}
+
+void Daemon::TellDevices() {
+  if (session_) network_->SendUp(session_, DevicesMessage{held_});
 }
 
 void Daemon::Do(const Signal& signal) {

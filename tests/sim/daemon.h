@@ -22,6 +22,8 @@ class Daemon : public StreamClient {
     std::string name;
     int32_t cpus = 2;
     int gpus = 0;
+    std::vector<int64_t> gpu_gib;  // memory of each
+    std::map<std::string, std::string> labels;
   };
   Daemon(World* world, const SimOptions* options, Network* network, ControllerNode* controller, Checker* checker,
          Machine machine);
@@ -87,6 +89,10 @@ class Daemon : public StreamClient {
   // Tries what the trial can resume from, the newest first, from the `index`th on.
   void TryResume(const SendAssign& assign, std::vector<StoredCheckpoint> candidates, size_t index);
   void CheckDevices(const SendAssign& assign);
+  // Some of the devices of an attempt that has ended are late, and some of these come back only after the time limit.
+  void HandOver(const SendAssign& assign);
+  void ChangeDevice(const std::string& uuid, DeviceState state);
+  void TellDevices();
   void Epoch(const AttemptRef& ref, Process* process);
   void Exit(const AttemptRef& ref, int32_t exit_code, int32_t signal);
 
@@ -114,6 +120,7 @@ class Daemon : public StreamClient {
   std::map<AttemptRef, int64_t> resume_steps_;                    // found, of attempts that are about to start
   std::map<AttemptRef, Process> processes_;
   uint64_t processes_started_ = 0;
+  std::vector<DeviceInfo> held_;  // devices whose memory is not back
 };
 
 }  // namespace tunesmith::sim

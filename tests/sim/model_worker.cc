@@ -32,6 +32,7 @@ class ModelWorker : public WorkerModel {
 
   void OnMessage(const ToWorker& message, Time now) override {
     std::visit([&](const auto& m) { On(m, now); }, message);
+    LoseWhatIsQuarantined(now);
     StartWaiting();
   }
 
@@ -61,11 +62,13 @@ class ModelWorker : public WorkerModel {
     return it != attempts_.end() && it->second.unacked.size() >= kSimUnackedRecordsMax;
   }
 
-  void OnResumeFound(const AttemptRef& ref, int64_t /*step*/, Time /*now*/) override {
+  void OnResumeFound(const AttemptRef& ref, int64_t /*step*/, Time now) override {
     Attempt* attempt = Find(ref);
     if (attempt == nullptr || attempt->phase != Phase::kFinding) return;
-    attempt->phase = Phase::kRunning;
-    actions_.push_back(Spawn{attempt->assign});
+    attempt->found = true;
+    attempt->phase = Phase::kWaiting;
+    LoseWhatIsQuarantined(now);
+    StartWaiting();
   }
   void OnStarted(const AttemptRef& ref, Time now) override {
     Attempt* attempt = Find(ref);
@@ -115,6 +118,12 @@ class ModelWorker : public WorkerModel {
     StartWaiting();
   }
 
+  void OnDevices(const std::vector<DeviceInfo>& held, Time now) override {
+    held_ = held;
+    LoseWhatIsQuarantined(now);
+    StartWaiting();
+  }
+
   void Tick(Time now) override {
     if (!welcomed_ && now >= lease_ends_) {
       lease_ends_ = kTimeNever;
@@ -142,6 +151,7 @@ class ModelWorker : public WorkerModel {
   struct Attempt {
     SendAssign assign;
     Phase phase = Phase::kWaiting;
+    bool found = false;      // what it resumes from
     bool stopping = false;
     bool lost = false;       // given up for the daemon's own trouble
     bool forgotten = false;  // nobody wants to hear of it
@@ -285,8 +295,9 @@ class ModelWorker : public WorkerModel {
   void StartWaiting() {
     for (auto& [ref, attempt] : attempts_) {
       if (attempt.phase != Phase::kWaiting || Blocked(ref, attempt)) continue;
-      attempt.phase = attempt.assign.resume ? Phase::kFinding : Phase::kRunning;
-      if (attempt.assign.resume) {
+      const bool find = attempt.assign.resume && !attempt.found;
+      attempt.phase = find ? Phase::kFinding : Phase::kRunning;
+      if (find) {
         actions_.push_back(FindResume{attempt.assign});
       } else {
         actions_.push_back(Spawn{attempt.assign});
@@ -294,7 +305,27 @@ class ModelWorker : public WorkerModel {
     }
   }
 
+  static bool Wants(const Attempt& attempt, const std::string& device) {
+    const auto& wanted = attempt.assign.devices;
+    return std::find(wanted.begin(), wanted.end(), device) != wanted.end();
+  }
+
+  // What was leased on such a device before the controller knew runs elsewhere.
+  void LoseWhatIsQuarantined(Time now) {
+    for (auto& [ref, attempt] : attempts_) {
+      if (attempt.phase != Phase::kWaiting) continue;
+      for (const DeviceInfo& one : held_) {
+        if (one.state != DeviceState::kQuarantined || !Wants(attempt, one.uuid)) continue;
+        Lose(ref, &attempt, now);
+        break;
+      }
+    }
+  }
+
   bool Blocked(const AttemptRef& ref, const Attempt& waiting) const {
+    for (const DeviceInfo& one : held_) {
+      if (Wants(waiting, one.uuid)) return true;
+    }
     for (const auto& [other, attempt] : attempts_) {
       if (attempt.phase != Phase::kRunning) continue;
       if (other.attempt.trial == ref.attempt.trial) return true;
@@ -310,6 +341,7 @@ class ModelWorker : public WorkerModel {
 
   std::map<AttemptRef, Attempt> attempts_;
   std::vector<WorkerAction> actions_;
+  std::vector<DeviceInfo> held_;
   bool welcomed_ = false;
   bool draining_ = false;
   Time lease_ends_ = kTimeNever;

@@ -62,6 +62,8 @@ void Network::Deliver(SessionId session, ToController message) {
     post_(WorkerConnected{session, std::move(*hello)});
   } else if (const auto* heartbeat = std::get_if<HeartbeatMessage>(&message)) {
     post_(WorkerHeartbeat{session, heartbeat->draining});
+  } else if (auto* devices = std::get_if<DevicesMessage>(&message)) {
+    post_(WorkerDevices{session, std::move(devices->held)});
   } else {
     post_(WorkerRecords{session, std::move(std::get<std::vector<WorkerRecord>>(message))});
   }

@@ -18,7 +18,10 @@ namespace tunesmith::sim {
 struct HeartbeatMessage {
   bool draining = false;
 };
-using ToController = std::variant<WorkerHello, HeartbeatMessage, std::vector<WorkerRecord>>;
+struct DevicesMessage {
+  std::vector<DeviceInfo> held;
+};
+using ToController = std::variant<WorkerHello, HeartbeatMessage, DevicesMessage, std::vector<WorkerRecord>>;
 
 // A daemon as the network sees it.
 class StreamClient {

@@ -65,6 +65,7 @@ SimOptions DrawOptions(uint64_t seed, Faults faults) {
   o.real_agent = coin(0.75);
   if (coin(0.7)) o.trial_checkpoints = 0.7;
   if (coin(0.4)) o.checkpoint_lost = 0.3;
+  if (coin(0.5)) o.device_late = 0.3;
   if (faults == Faults::kAll) DrawLaterFaults(&o);
   return o;
 }
@@ -139,6 +140,7 @@ std::string Describe(const SimOptions& o) {
   number("worker_loses_spool", o.worker_loses_spool);
   number("worker_repeats", o.worker_repeats);
   number("worker_lies", o.worker_lies);
+  number("device_late", o.device_late);
   number("suggestion_max_ms", static_cast<double>(o.suggestion_max.ms));
   number("user_action_every_s", static_cast<double>(o.user_action_every.ms) / 1000);
   number("trial_crashes", o.trial_crashes);

@@ -49,6 +49,7 @@ struct SimOptions {
   bool real_agent = true;           // the daemon's own decisions; else the plain model
   bool worker_loses_spool = false;  // a machine whose disk is gone; else the spool survives
   double worker_repeats = 0;        // of its messages with records, once more
+  double device_late = 0;           // of devices handed over: their memory comes back late, or after the time limit
   double worker_lies = 0;           // sends records of an older attempt, or with a forged epoch
   double unknown_records = 0;       // sends records of attempts that never were
   double inventory_lies = 0;        // of its greetings: devices and places that it does not have, or lacks some

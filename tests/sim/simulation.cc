@@ -46,9 +46,15 @@ class Simulation {
   void StartAll() {
     std::vector<std::string> names;
     for (int i = 0; i < options_.workers; ++i) {
-      // The first one has all that any sweep can ask for.
-      Daemon::Machine machine{"worker" + std::to_string(i), 2, 2};
-      if (i > 0) {
+      // The first of every so many has all that any sweep can ask for.
+      constexpr int kFullMachineEvery = 16;
+      Daemon::Machine machine{"worker" + std::to_string(i), 2, 2, {24, 24}, {{"zone", "a"}, {"disk", "ssd"}}};
+      constexpr uint64_t kStreamMachine = 0x6d616368;
+      Rng rng = Rng::ForLabels({options_.seed, kStreamMachine, static_cast<uint64_t>(i)});
+      if (i % kFullMachineEvery != 0) {
+        machine.gpu_gib = {rng.IntInclusive(1, 3) * 8, rng.IntInclusive(1, 3) * 8};
+        machine.labels = {{"zone", rng.Below(2) == 0 ? "a" : "b"}};
+
         machine.cpus = static_cast<int32_t>(world_.rng().IntInclusive(1, 4));
         machine.gpus = static_cast<int>(world_.rng().Below(3));
       }

@@ -70,7 +70,10 @@ class WorkerModel {
   virtual void OnReport(const AttemptRef& ref, int64_t step, const std::vector<NamedMetric>& metrics,
                         const std::string& checkpoint, Time now) = 0;
   virtual void OnLog(const AttemptRef& ref, const std::string& line, Time now) = 0;
+  // After OnDevices, if it leaves devices held.
   virtual void OnTreeGone(const AttemptRef& ref, int32_t exit_code, int32_t signal, Time now) = 0;
+  // All devices on which nothing may start now.
+  virtual void OnDevices(const std::vector<DeviceInfo>& held, Time now) = 0;
 
   virtual void Tick(Time now) = 0;
   virtual Time NextDeadline() const = 0;

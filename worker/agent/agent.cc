@@ -153,8 +153,10 @@ void Agent::OnResumeFound(const AttemptKey& key, const Resume& resume, Time now)
   assignment->resume_name = resume.name;
   attempt->assignment = std::move(assignment);
   if (!resume.note.empty()) Append(key, attempt, now, LogChunk{"[tunesmith: " + resume.note + "]\n", 0});
-  attempt->phase = Phase::kStarting;
-  outputs_.push_back(Spawn{attempt->assignment});
+  // Something may have come in its way meanwhile.
+  attempt->resume_found = true;
+  attempt->phase = Phase::kWaiting;
+  StartWaiting(now);
 }
 
 void Agent::OnStarted(const AttemptKey& key, int64_t pid, bool steps_from_zero, Time now) {
@@ -232,6 +234,13 @@ void Agent::OnTreeGone(const AttemptKey& key, const ProcessEnd& end, Time now) {
     }
     End(key, attempt, DescribeEnd(*attempt, end), now);
   }
+  StartWaiting(now);
+}
+
+void Agent::OnDevices(std::vector<HeldDevice> held, Time now) {
+  if (held == held_) return;
+  held_ = std::move(held);
+  ++devices_version_;
   StartWaiting(now);
 }
 
@@ -402,10 +411,27 @@ bool Agent::Blocked(const AttemptKey& key, const Attempt& attempt) const {
   });
 }
 
+const HeldDevice* Agent::HeldOf(const Attempt& attempt) const {
+  const HeldDevice* worst = nullptr;
+  for (const HeldDevice& held : held_) {
+    const auto& wanted = attempt.assignment->devices;
+    if (std::find(wanted.begin(), wanted.end(), held.uuid) == wanted.end()) continue;
+    if (worst == nullptr || held.quarantined) worst = &held;
+  }
+  return worst;
+}
+
 void Agent::StartWaiting(Time now) {
   for (auto& [key, attempt] : attempts_) {
-    if (attempt.phase != Phase::kWaiting || Blocked(key, attempt)) continue;
-    if (attempt.assignment->resume) {
+    if (attempt.phase != Phase::kWaiting) continue;
+    const HeldDevice* const held = HeldOf(attempt);
+    if (held != nullptr && held->quarantined) {
+      // It was leased before the controller knew.
+      End(key, &attempt, Ended{.reason = held->uuid + " is quarantined: " + held->reason, .lost = true}, now);
+      continue;
+    }
+    if (held != nullptr || Blocked(key, attempt)) continue;
+    if (attempt.assignment->resume && !attempt.resume_found) {
       attempt.phase = Phase::kFinding;
       outputs_.push_back(FindResume{attempt.assignment});
     } else {

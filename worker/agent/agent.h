@@ -9,9 +9,9 @@
 //                 +-> ended (stopped before it started)
 //
 // "waiting" lasts while an older attempt of the same trial, or a fenced-off one on the same device,
-// is still being killed; "finding" while the checkpoint is looked for that a later attempt resumes
-// from. The stop ladder (TERM, grace, KILL) runs beside these states; it applies to the whole
-// process tree.
+// is still being killed, or while that device's memory is not back; "finding" while the checkpoint is
+// looked for that a later attempt resumes from, after which it may wait once more. The stop ladder
+// (TERM, grace, KILL) runs beside these states; it applies to the whole process tree.
 #pragma once
 
 #include <deque>
@@ -122,8 +122,15 @@ class Agent {
   void OnLog(const AttemptKey& key, std::string data, int64_t dropped_bytes, Time now);
   // The program has ended and children of it still run: they get TERM and a short grace.
   void OnProgramExited(const AttemptKey& key, Time now);
-  // No process of the tree is left, its output is read, its devices are free.
+  // No process of the tree is left, its output is read. What it leaves behind on its devices was
+  // told by OnDevices BEFORE.
   void OnTreeGone(const AttemptKey& key, const ProcessEnd& end, Time now);
+  // All devices on which nothing may start now. What waits for one that is quarantined is lost, to
+  // run elsewhere.
+  void OnDevices(std::vector<HeldDevice> held, Time now);
+  const std::vector<HeldDevice>& held_devices() const { return held_; }
+  // Grows when they change: the controller must hear of it BEFORE the records that come after.
+  uint64_t devices_version() const { return devices_version_; }
 
   // --- the daemon
   // Nothing new starts; what runs is stopped (`at_once`: killed) and reported lost, so that it runs
@@ -164,6 +171,7 @@ class Agent {
     Time kill_at = kTimeNever;
     bool forgotten = false;    // no report, no record
     bool named_checkpoint = false;
+    bool resume_found = false;
     bool end_unknown = false;  // restored, and nobody saw its end
 
     uint64_t last_sequence = 0;
@@ -189,6 +197,8 @@ class Agent {
   void End(const AttemptKey& key, Attempt* attempt, Ended ended, Time now);
   void Release(const AttemptKey& key);
   bool Blocked(const AttemptKey& key, const Attempt& attempt) const;
+  // The worst of the attempt's devices; nullptr if none is held.
+  const HeldDevice* HeldOf(const Attempt& attempt) const;
   void StartWaiting(Time now);
   Ended DescribeEnd(const Attempt& attempt, const ProcessEnd& end) const;
 
@@ -200,6 +210,8 @@ class Agent {
   Duration lease_ = options_.lease;
   Time lease_ends_ = kTimeNever;  // while there is no session
   AttemptKey next_to_send_;       // where TakeRecords goes on
+  std::vector<HeldDevice> held_;
+  uint64_t devices_version_ = 0;
 };
 
 }  // namespace tunesmith::worker

@@ -82,6 +82,7 @@ struct Assignment {
   int64_t max_step = 0;
   int32_t cpus = 1;
   std::vector<std::string> devices;
+  double gpus = 0;  // of the one device, if below 1: others use the rest of it
   bool resume = false;
   std::vector<std::string> metrics;
   std::vector<Checkpoint> checkpoints;  // with `resume`: copies that the controller has, the newest first
@@ -91,6 +92,14 @@ struct Assignment {
   // Found out here before it starts: the step of the checkpoint that it resumes from, and its name; 0 if there is none.
   int64_t resume_step = 0;
   std::string resume_name;
+};
+
+// A device on which nothing may start: the memory of an ended attempt is not back.
+struct HeldDevice {
+  std::string uuid;
+  bool quarantined = false;  // it has not come back in time; else it is waited for
+  std::string reason;        // how much is held, and by whom if that is known
+  friend bool operator==(const HeldDevice&, const HeldDevice&) = default;
 };
 
 // A measurement as the trial gave it.

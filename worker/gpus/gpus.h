@@ -18,6 +18,12 @@ struct Gpu {
   int64_t memory_bytes = 0;
 };
 
+// A process with memory on a device.
+struct GpuProcess {
+  int64_t pid = 0;  // as the driver counts them: in a container it may be nobody's there
+  std::optional<int64_t> bytes = std::nullopt;  // nullopt if the driver does not say
+};
+
 // The driver. Loop thread only.
 class GpuDriver {
  public:
@@ -25,6 +31,8 @@ class GpuDriver {
   virtual std::vector<Gpu> All() const = 0;
   // Memory in use on the device, whoever uses it; nullopt if the driver does not say.
   virtual std::optional<int64_t> UsedBytes(const std::string& uuid) const = 0;
+  // Who computes or draws on the device, each once; nullopt if the driver does not say.
+  virtual std::optional<std::vector<GpuProcess>> Processes(const std::string& uuid) const = 0;
 };
 
 // NVML, loaded at run time. UNAVAILABLE if there is no driver; INTERNAL if there is one and it does

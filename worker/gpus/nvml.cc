@@ -2,6 +2,7 @@
 // in nvml.h.
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <map>
 
 #include "worker/gpus/gpus.h"
@@ -15,8 +16,18 @@ struct NvmlMemory {
   unsigned long long free;
   unsigned long long used;
 };
+// nvmlProcessInfo_t of nvmlDeviceGet{Compute,Graphics}RunningProcesses_v2 and _v3 (nvml.h, drivers since 450).
+struct NvmlProcess {
+  unsigned pid;
+  unsigned long long used;
+  unsigned gpu_instance;
+  unsigned compute_instance;
+};
 constexpr int kNvmlSuccess = 0;
+constexpr int kNvmlInsufficientSize = 7;
+constexpr unsigned long long kNvmlValueNotAvailable = ~0ULL;
 constexpr unsigned kTextMax = 96;
+constexpr unsigned kProcessesMax = 4'096;  // of one device; more are not looked at
 
 struct Functions {
   int (*init)();
@@ -27,6 +38,9 @@ struct Functions {
   int (*device_uuid)(NvmlDevice, char*, unsigned);
   int (*device_name)(NvmlDevice, char*, unsigned);
   int (*device_memory)(NvmlDevice, NvmlMemory*);
+  // nullptr where the driver is too old.
+  int (*compute_processes)(NvmlDevice, unsigned*, NvmlProcess*);
+  int (*graphics_processes)(NvmlDevice, unsigned*, NvmlProcess*);
 };
 
 class Nvml : public GpuDriver {
@@ -66,7 +80,39 @@ class Nvml : public GpuDriver {
     return static_cast<int64_t>(memory.used);
   }
 
+  std::optional<std::vector<GpuProcess>> Processes(const std::string& uuid) const override {
+    const auto it = devices_.find(uuid);
+    std::vector<GpuProcess> processes;
+    if (it == devices_.end() || !List(nvml_.compute_processes, it->second, &processes)) return std::nullopt;
+    List(nvml_.graphics_processes, it->second, &processes);
+    return processes;
+  }
+
  private:
+  using ProcessesFunction = int (*)(NvmlDevice, unsigned*, NvmlProcess*);
+
+  // Adds those that are not listed yet. False if the driver does not say.
+  static bool List(ProcessesFunction function, NvmlDevice device, std::vector<GpuProcess>* processes) {
+    if (function == nullptr) return false;
+    // Others come and go between two calls.
+    std::vector<NvmlProcess> found;
+    int error = kNvmlInsufficientSize;
+    for (unsigned room = 16; error == kNvmlInsufficientSize && room <= kProcessesMax; room *= 4) {
+      found.resize(room);
+      unsigned filled = room;
+      error = function(device, &filled, found.data());
+      if (error == kNvmlSuccess) found.resize(std::min<size_t>(filled, found.size()));
+    }
+    if (error != kNvmlSuccess) return false;
+    for (const NvmlProcess& one : found) {
+      const auto pid = static_cast<int64_t>(one.pid);
+      if (std::any_of(processes->begin(), processes->end(), [&](const auto& p) { return p.pid == pid; })) continue;
+      processes->push_back({pid, std::nullopt});
+      if (one.used != kNvmlValueNotAvailable) processes->back().bytes = static_cast<int64_t>(one.used);
+    }
+    return true;
+  }
+
   Status Error(int error, const std::string& what) const {
     return Internal(what + ": NVML says \"" + nvml_.error_string(error) + "\"");
   }
@@ -102,6 +148,10 @@ StatusOr<std::unique_ptr<GpuDriver>> OpenNvml(const std::string& library_name) {
     dlclose(library);
     return Internal(library_name + " lacks functions that every driver since 2013 has");
   }
+  if (!Load(library, "nvmlDeviceGetComputeRunningProcesses_v3", &f.compute_processes))
+    Load(library, "nvmlDeviceGetComputeRunningProcesses_v2", &f.compute_processes);
+  if (!Load(library, "nvmlDeviceGetGraphicsRunningProcesses_v3", &f.graphics_processes))
+    Load(library, "nvmlDeviceGetGraphicsRunningProcesses_v2", &f.graphics_processes);
   if (const int error = f.init(); error != kNvmlSuccess) {
     const std::string text = f.error_string(error);
     dlclose(library);

@@ -98,6 +98,7 @@ std::shared_ptr<const Assignment> FromProto(const v1::Assign& assign) {
   assignment->max_step = assign.max_step();
   assignment->cpus = assign.cpus();
   assignment->devices.assign(assign.device_uuids().begin(), assign.device_uuids().end());
+  assignment->gpus = assign.gpus();
   assignment->resume = assign.resume();
   assignment->metrics.assign(assign.metrics().begin(), assign.metrics().end());
   for (const v1::Checkpoint& one : assign.checkpoints()) {

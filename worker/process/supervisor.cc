@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <sstream>
 #include <utility>
 
 #include "common/log.h"
@@ -31,7 +32,6 @@ namespace tunesmith::worker {
 namespace {
 
 constexpr size_t kReadBytes = 64 << 10;
-constexpr int64_t kDeviceSlackBytes = 128 << 20;  // a driver's own bookkeeping may grow by so much
 constexpr int64_t kOomWindowMs =
     10'000;  // an end so soon after the kernel killed something is put down to it
 constexpr int64_t kOomSampleMs = 1'000;
@@ -80,8 +80,8 @@ struct Supervisor::Trial {
   Time kill_sent_at = kTimeNever;
   bool warned = false;
   bool oom_suspected = false;
-  Time tree_gone_at = kTimeNever;
-  std::map<std::string, int64_t> device_used_before;
+  std::vector<DeviceUse> devices;
+  std::set<int64_t> pids;  // that were seen in its tree; only with devices
 
   Trial(const LogForwarderOptions& log, int64_t bytes_per_second, int64_t reports_per_second,
         Time now)
@@ -111,21 +111,31 @@ struct Supervisor::Trial {
 };
 
 Supervisor::Supervisor(SupervisorOptions options, Agent* agent)
-    : options_(std::move(options)), agent_(agent), forest_(kLeaseVariable) {}
+    : options_(std::move(options)),
+      agent_(agent),
+      hand_over_({.driver = options_.gpus,
+                  .limit = options_.device_release,
+                  .alive =
+                      [](int64_t pid) {
+                        const auto process = ReadProcess(static_cast<pid_t>(pid));
+                        return process.has_value() && process->state != 'Z';
+                      }}),
+      forest_(kLeaseVariable) {}
 
-StatusOr<std::unique_ptr<Supervisor>> Supervisor::Create(SupervisorOptions options, Agent* agent) {
+StatusOr<std::unique_ptr<Supervisor>> Supervisor::Create(SupervisorOptions options, Agent* agent,
+                                                           Time now) {
   std::unique_ptr<Supervisor> supervisor(new Supervisor(std::move(options), agent));
-  TS_RETURN_IF_ERROR(supervisor->Init());
+  TS_RETURN_IF_ERROR(supervisor->Init(now));
   return supervisor;
 }
 
-Status Supervisor::Init() {
+Status Supervisor::Init(Time now) {
   epoll_fd_ = epoll_create1(EPOLL_CLOEXEC);
   if (epoll_fd_ < 0) return ErrnoStatus(errno, "cannot make an epoll descriptor");
   if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) return ErrnoStatus(errno, "cannot become a subreaper");
   TS_RETURN_IF_ERROR(MakeFolder(options_.state_dir + "/trials"));
   TS_RETURN_IF_ERROR(MakeFolder(options_.state_dir + "/running"));
-  TS_RETURN_IF_ERROR(EndLeftovers());
+  TS_RETURN_IF_ERROR(EndLeftovers(now));
   if (options_.use_cgroups) cgroups_ = Cgroups::Open();
   oom_kills_ = ReadOomKills().value_or(0);
   return OkStatus();
@@ -141,48 +151,90 @@ Supervisor::~Supervisor() {
   if (epoll_fd_ >= 0) close(epoll_fd_);
 }
 
-// Every file of running/ is an attempt that was not over when the daemon died: "pid start_ticks
-// cgroup".
-Status Supervisor::EndLeftovers() {
-  const std::string folder = options_.state_dir + "/running";
-  std::map<pid_t, uint64_t> leaders;
+// What running/ says of the attempts that were not over when the daemon died.
+struct Supervisor::Leftovers {
+  std::map<pid_t, uint64_t> leaders;  // with their start in ticks
   std::vector<std::string> files, groups;
+  std::map<std::string, std::vector<DeviceUse>> devices;  // by attempt
+};
+
+// A file is one attempt: "pid start_ticks cgroup", then for each of its devices "device UUID
+// whole|share bytes_before".
+StatusOr<Supervisor::Leftovers> Supervisor::ListLeftovers(const std::string& folder) const {
+  Leftovers left;
   DIR* listing = opendir(folder.c_str());
   if (listing == nullptr) return ErrnoStatus(errno, "cannot read " + folder);
   while (const dirent* entry = readdir(listing)) {
     if (entry->d_name[0] == '.') continue;
-    files.push_back(folder + "/" + entry->d_name);
-    const auto content = ReadFile(files.back());
-    int pid = 0;
-    unsigned long long start = 0;
-    char group[1024] = "";
-    if (!content.ok() || std::sscanf(content->c_str(), "%d %llu %1023s", &pid, &start, group) < 2)
-      continue;
-    leaders[pid] = start;
-    if (Cgroups::IsOurs(group)) groups.push_back(group);
+    left.files.push_back(folder + "/" + entry->d_name);
+    const auto content = ReadFile(left.files.back());
+    if (!content.ok()) continue;
+    std::istringstream lines(*content);
+    std::string line;
+    for (bool first = true; std::getline(lines, line); first = false) {
+      std::istringstream words(line);
+      pid_t pid = 0;
+      uint64_t start = 0;
+      std::string word, group, how;
+      DeviceUse use;
+      int64_t used = -1;
+      if (first) {
+        if (!(words >> pid >> start)) break;
+        left.leaders[pid] = start;
+        if (words >> group && Cgroups::IsOurs(group)) left.groups.push_back(group);
+      } else if (words >> word >> use.device >> how >> used && word == "device") {
+        use.whole = how == "whole";
+        if (used >= 0) use.unclaimed_before = used;
+        left.devices[entry->d_name].push_back(use);
+      }
+    }
   }
   closedir(listing);
-  for (const std::string& group : groups) {
-    leftovers_killed_ += static_cast<int>(Cgroups::Processes(group).size());
+  return left;
+}
+
+Status Supervisor::EndLeftovers(Time now) {
+  TS_ASSIGN_OR_RETURN(const Leftovers left, ListLeftovers(options_.state_dir + "/running"));
+  std::set<int64_t> pids;
+  for (const auto& [pid, start] : left.leaders) pids.insert(pid);
+  for (const std::string& group : left.groups) {
+    const std::vector<pid_t> members = Cgroups::Processes(group);
+    leftovers_killed_ += static_cast<int>(members.size());
+    pids.insert(members.begin(), members.end());
     Cgroups::Kill(group);
   }
   const std::string mark = options_.instance + "/";
+  const auto is_ours = [&](const ProcessInfo& process) {
+    const auto leader = left.leaders.find(process.session);
+    if (leader != left.leaders.end()) {
+      // A session's number is not given anew while a process of it lives.
+      const auto head = ReadProcess(leader->first);
+      if (!head.has_value() || head->start_ticks == leader->second) return true;
+    }
+    return ReadEnvironmentOf(process.pid, kLeaseVariable).compare(0, mark.size(), mark) == 0;
+  };
   const auto killed = KillMatching(
       [&](const ProcessInfo& process) {
-        const auto leader = leaders.find(process.session);
-        if (leader != leaders.end()) {
-          // A session's number is not given anew while a process of it lives.
-          const auto head = ReadProcess(leader->first);
-          if (!head.has_value() || head->start_ticks == leader->second) return true;
-        }
-        return ReadEnvironmentOf(process.pid, kLeaseVariable).compare(0, mark.size(), mark) == 0;
+        const bool ours = is_ours(process);
+        if (ours) pids.insert(process.pid);
+        return ours;
       },
       kKillLeftoversMsMax);
   if (!killed.ok())
     return Annotate(killed.status(), "cannot end what an earlier daemon left running");
-  leftovers_killed_ += groups.empty() ? *killed : 0;
-  for (const std::string& group : groups) Cgroups::Remove(group);
-  for (const std::string& file : files) unlink(file.c_str());
+  leftovers_killed_ += left.groups.empty() ? *killed : 0;
+  for (const std::string& group : left.groups) Cgroups::Remove(group);
+  // Their devices get the same time to come back as after any other end.
+  for (const std::string& file : left.files) {
+    const std::string attempt = file.substr(file.rfind('/') + 1);
+    const auto devices = left.devices.find(attempt);
+    if (devices == left.devices.end()) {
+      unlink(file.c_str());
+    } else {
+      hand_over_.OnGone({attempt, "attempt " + attempt, devices->second, pids}, now);
+    }
+  }
+  TellDevices(now);
   return OkStatus();
 }
 
@@ -237,9 +289,14 @@ StatusOr<std::unique_ptr<Supervisor::Trial>> Supervisor::Launch(const Assignment
   trial->log_fd =
       open(paths.output.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644);
   if (trial->log_fd < 0) return ErrnoStatus(errno, "cannot write " + paths.output);
+  std::string device_lines;
   for (const std::string& device : assignment.devices) {
-    const auto used = options_.gpus == nullptr ? std::nullopt : options_.gpus->UsedBytes(device);
-    if (used.has_value()) trial->device_used_before[device] = *used;
+    if (options_.gpus == nullptr) break;
+    const bool whole = assignment.gpus <= 0 || assignment.gpus >= 1;
+    const DeviceUse use{device, whole, hand_over_.Unclaimed(device)};
+    trial->devices.push_back(use);
+    device_lines += "device " + device + (use.whole ? " whole " : " share ") +
+                    std::to_string(use.unclaimed_before.value_or(-1)) + "\n";
   }
 
   trial->cgroup = cgroups_.Create(options_.instance + "-" + KeyText(assignment.key));
@@ -249,10 +306,11 @@ StatusOr<std::unique_ptr<Supervisor::Trial>> Supervisor::Launch(const Assignment
     return spawned.status();
   }
   trial->process = *spawned;
+  if (!trial->devices.empty()) trial->pids.insert(spawned->pid);
   const auto info = ReadProcess(spawned->pid);
   const std::string line = std::to_string(spawned->pid) + " " +
                            std::to_string(info.has_value() ? info->start_ticks : 0) + " " +
-                           trial->cgroup + "\n";
+                           trial->cgroup + "\n" + device_lines;
   const Status noted = WriteFile(options_.state_dir + "/running/" + KeyText(assignment.key), line);
   if (!noted.ok()) {
     // Unknown to a restarted daemon it might outlive this one.
@@ -333,6 +391,8 @@ void Supervisor::Run(Time now) {
   for (Trial* trial : all) {
     if (trial->exited) CheckTree(trial, now);  // may delete it
   }
+  hand_over_.Run(now);
+  TellDevices(now);
 }
 
 Time Supervisor::NextDeadline() const {
@@ -347,6 +407,7 @@ Time Supervisor::NextDeadline() const {
     }
     if (trial->exited) deadline = std::min(deadline, forest_at_ + forest_every_);
   }
+  deadline = std::min(deadline, hand_over_.NextDeadline());
   return deadline;
 }
 
@@ -591,44 +652,39 @@ void Supervisor::NoteExit(Trial* trial, Time now) {
 // Whether anything of the tree is left; kills it again if it was to be killed (it may have forked
 // in between).
 void Supervisor::CheckTree(Trial* trial, Time now) {
-  if (trial->tree_gone_at == kTimeNever) {
-    bool alive;
-    if (!trial->cgroup.empty()) {
-      alive = Cgroups::HasProcesses(trial->cgroup);
-      if (alive && trial->kill_sent) Cgroups::Kill(trial->cgroup);
-    } else {
-      if (now - forest_at_ >= forest_every_) RefreshForest(now);
-      const auto& members = forest_.Members(trial->process.pid);
-      alive = !members.empty();
-      if (trial->kill_sent) {
-        for (const ProcessInfo& member : members) kill(member.pid, SIGKILL);
-      }
-      // The walk must be younger than the program's end.
-      if (!alive && forest_at_ < now) return;
+  bool alive;
+  if (!trial->cgroup.empty()) {
+    alive = Cgroups::HasProcesses(trial->cgroup);
+    if (alive && trial->kill_sent) Cgroups::Kill(trial->cgroup);
+  } else {
+    if (now - forest_at_ >= forest_every_) RefreshForest(now);
+    const auto& members = forest_.Members(trial->process.pid);
+    alive = !members.empty();
+    if (trial->kill_sent) {
+      for (const ProcessInfo& member : members) kill(member.pid, SIGKILL);
     }
-    if (alive) {
-      if (!std::exchange(trial->told_exit, true)) agent_->OnProgramExited(trial->key, now);
-      return;
-    }
-    trial->tree_gone_at = now;
+    // The walk must be younger than the program's end.
+    if (!alive && forest_at_ < now) return;
   }
-  if (!DevicesAreFree(*trial, now)) return;
-  Finish(trial, now);
+  if (!alive) return Finish(trial, now);
+  if (!std::exchange(trial->told_exit, true)) agent_->OnProgramExited(trial->key, now);
 }
 
-bool Supervisor::DevicesAreFree(const Trial& trial, Time now) const {
-  if (now - trial.tree_gone_at >= options_.device_release) return true;
-  for (const auto& [device, before] : trial.device_used_before) {
-    // On a shared device others come and go: its memory says nothing about this trial.
-    const bool shared =
-        std::any_of(trials_.begin(), trials_.end(), [&, &uuid = device](const auto& other) {
-          return other.second.get() != &trial && other.second->device_used_before.count(uuid) != 0;
-        });
-    if (shared) continue;
-    const auto used = options_.gpus->UsedBytes(device);
-    if (used.has_value() && *used > before + kDeviceSlackBytes) return false;
+// A driver may name a process that is gone by then: its number tells whose memory it is.
+void Supervisor::RememberPids() {
+  for (auto& [key, trial] : trials_) {
+    if (trial->devices.empty()) continue;
+    for (const ProcessInfo& member : forest_.Members(trial->process.pid)) {
+      if (trial->pids.size() < kPidsPerAttemptMax) trial->pids.insert(member.pid);
+    }
   }
-  return true;
+}
+
+void Supervisor::TellDevices(Time now) {
+  for (const std::string& attempt : hand_over_.TakeSettled()) {
+    unlink((options_.state_dir + "/running/" + attempt).c_str());
+  }
+  agent_->OnDevices(hand_over_.held(), now);
 }
 
 void Supervisor::Finish(Trial* trial, Time now) {
@@ -637,9 +693,6 @@ void Supervisor::Finish(Trial* trial, Time now) {
   ReadChannel(trial, now, true);
   ParseChannel(trial, now, true);
   ParseStdout(trial, now, true);
-  if (now - trial->tree_gone_at >= options_.device_release && !trial->device_used_before.empty()) {
-    Log(LogLevel::kWarning, "device_memory_not_released", {{"attempt", KeyText(trial->key)}});
-  }
   if (trial->log_bytes_left_out > 0) {
     const std::string line =
         "\n[tunesmith: " + std::to_string(trial->log_bytes_left_out) + " more bytes not kept]\n";
@@ -669,13 +722,16 @@ void Supervisor::Finish(Trial* trial, Time now) {
   if (trial->told_exit || trial->kill_sent || forest_.has_strays()) RefreshForest(now);
   waitpid(trial->process.pid, nullptr, WNOHANG);
   if (!trial->cgroup.empty()) Cgroups::Remove(trial->cgroup);
-  unlink((options_.state_dir + "/running/" + KeyText(key)).c_str());
+  const std::string name = trial->assignment->sweep_id + "/" + std::to_string(key.id.trial.number) +
+                           "#" + std::to_string(key.id.number);
+  hand_over_.OnGone({KeyText(key), name, trial->devices, trial->pids}, now);
   Log(LogLevel::kInfo, "attempt_ended",
       {{"attempt", KeyText(key)},
        {"exit_code", end.exit_code.value_or(-1)},
        {"signal", end.signal}});
   by_number_.erase(trial->number);
   trials_.erase(key);
+  TellDevices(now);
   agent_->OnTreeGone(key, end, now);
 }
 
@@ -685,6 +741,7 @@ void Supervisor::RefreshForest(Time now) {
   timespec before = {}, after = {};
   clock_gettime(CLOCK_MONOTONIC, &before);
   forest_.Refresh();
+  RememberPids();
   clock_gettime(CLOCK_MONOTONIC, &after);
   const int64_t took_ms =
       (after.tv_sec - before.tv_sec) * 1000 + (after.tv_nsec - before.tv_nsec) / 1'000'000;

@@ -14,6 +14,7 @@
 #include "common/time.h"
 #include "worker/agent/agent.h"
 #include "worker/gpus/gpus.h"
+#include "worker/gpus/hand_over.h"
 #include "worker/process/launch_plan.h"
 #include "worker/process/process_tree.h"
 
@@ -38,12 +39,14 @@ struct SupervisorOptions {
 };
 
 // Loop thread only, and that thread must live as long as the daemon: programs die with it. Tells
-// the agent what happens; carries out what the agent wants.
+// the agent what happens; carries out what the agent wants. An attempt ends when its tree is gone;
+// that its devices are held then, if they are, the agent hears BEFORE.
 class Supervisor {
  public:
   // Becomes the reaper of orphans, and ends what a killed daemon with the same state directory has
   // left.
-  static StatusOr<std::unique_ptr<Supervisor>> Create(SupervisorOptions options, Agent* agent);
+  static StatusOr<std::unique_ptr<Supervisor>> Create(SupervisorOptions options, Agent* agent,
+                                                      Time now);
   // Kills what still runs.
   ~Supervisor();
 
@@ -63,11 +66,13 @@ class Supervisor {
 
  private:
   struct Trial;
+  struct Leftovers;
   enum class Source : uint8_t { kStdout, kStderr, kChannel, kExit };
 
   Supervisor(SupervisorOptions options, Agent* agent);
-  Status Init();
-  Status EndLeftovers();
+  Status Init(Time now);
+  Status EndLeftovers(Time now);
+  StatusOr<Leftovers> ListLeftovers(const std::string& folder) const;
   StatusOr<std::unique_ptr<Trial>> Launch(const Assignment& assignment, Time now);
   Status Watch(Trial* trial, Source source);
   void Unwatch(Trial* trial, Source source);
@@ -87,13 +92,15 @@ class Supervisor {
 
   void NoteExit(Trial* trial, Time now);
   void CheckTree(Trial* trial, Time now);
-  bool DevicesAreFree(const Trial& trial, Time now) const;
+  void RememberPids();
+  void TellDevices(Time now);
   void Finish(Trial* trial, Time now);
   void RefreshForest(Time now);
   void SampleOomKills(Time now);
 
   SupervisorOptions options_;
   Agent* agent_;
+  HandOver hand_over_;
   Cgroups cgroups_ = Cgroups::None();
   ProcessForest forest_;
   std::map<AttemptKey, std::unique_ptr<Trial>> trials_;

@@ -105,9 +105,19 @@ constexpr Bad kBad[] = {
      "f:5: resources.gpus_optional: here stands the text \"yes\", not true or false (write true)"},
     {"a fraction above one GPU", "resources: {gpus: 1.5}\n",
      "f:5: resources.gpus: 1.5 is neither whole nor below 1 (use 2)"},
+    {"no amount of memory", "resources: {gpus: 1, gpu_memory: 16 giraffes}\n",
+     "f:5: resources.gpu_memory: here stands the text \"16 giraffes\", not an amount of memory (write 16GiB, 16GB or "
+     "512MiB)"},
+    {"memory without a GPU", "resources: {gpu_memory: 16GiB}\n",
+     "f:5: resources.gpu_memory: no GPU is asked for (set resources.gpus as well, or leave gpu_memory out)"},
+    {"a label that is a list", "resources: {labels: {zone: [a]}}\n",
+     "f:5: resources.labels.zone: here stands a list of 1, not a label's value (write key: value)"},
+    {"no such placement", "resources: {placement: tight}\n",
+     "f:5: resources.placement: there is no placement \"tight\" (write pack (where it leaves the least over) or spread "
+     "(the emptiest worker))"},
     {"a list for an object", "resources: [1]\n",
      "f:5: resources: here stands a list of 1, not an object (write \"key: value\" lines; the keys "
-     "are gpus, gpus_optional, cpus)"},
+     "are gpus, gpus_optional, cpus, gpu_memory, labels, placement)"},
     {"no room for checkpoints", "checkpoints: {max_gb: 0}\n",
      "f:5: checkpoints.max_gb: no room of that size can be kept (use gigabytes, more than 0 and at most 1000000, or "
      "leave it out: no limit)"},

@@ -86,7 +86,7 @@ TEST(FlagsTest, FlagsMakeASweep) {
   flags.params.push_back("m=uniform(0.5,0.99) when opt=sgd");
   flags.search = "tpe:startup_trials=5,seed=7";
   flags.scheduler = "asha:max_t=27,reduction_factor=3,metric=acc,mode=max";
-  flags.resources = "gpus=1,gpus_optional=true";
+  flags.resources = "gpus=1,gpus_optional=true,gpu_memory=16GiB,labels.zone=a,labels.rack=7,placement=spread";
   flags.stop = "max_steps=9,plateau=0.001,target=-1e-3";
   flags.budget = "wall=8h,gpu_hours=1.5";
   flags.max_parallel = "4";
@@ -107,7 +107,8 @@ TEST(FlagsTest, FlagsMakeASweep) {
   EXPECT_EQ(spec->search.seed, 7U);
   EXPECT_EQ(spec->scheduler.max_t, 27);
   EXPECT_EQ(spec->scheduler.goal, Goal::kMax);
-  EXPECT_EQ(spec->resources.gpus, 1);
+  EXPECT_EQ(spec->resources, (ResourceSpec{1, true, 1, int64_t{16} << 30, {{"zone", "a"}, {"rack", "7"}},
+                                           Placement::kSpread}));
   EXPECT_EQ(spec->budget.trials, 50);
   EXPECT_EQ(spec->budget.max_parallel, 4);
   EXPECT_EQ(spec->budget.gpu_hours, 1.5);

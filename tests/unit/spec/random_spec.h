@@ -84,6 +84,12 @@ class RandomSpec {
       spec.share = {static_cast<int32_t>(rng_.Below(2'000'001)) - 1'000'000, 1e-6 + rng_.Uniform(),
                     static_cast<Preemptible>(rng_.Below(3))};
     }
+    if (spec.resources.gpus > 0 && !spec.ask_tell && Coin()) {
+      spec.resources.gpu_memory_bytes = static_cast<int64_t>(rng_.Below(uint64_t{1} << (1 + rng_.Below(50))));
+    }
+    if (!spec.ask_tell && Coin())
+      spec.resources.labels = {{"zone", "größe"}, {"rack", OneOf({"7", "true", "", "a b"})}};
+    if (!spec.ask_tell && Coin()) spec.resources.placement = Placement::kSpread;
     spec.retry = {static_cast<int32_t>(rng_.Below(4)), static_cast<int32_t>(rng_.Below(9))};
     if (Coin()) {
       spec.checkpoints = {Coin(), Coin(), Coin(), Coin() ? 0 : 1 + static_cast<int64_t>(rng_.Below(1'000'000'000'000))};

@@ -2,6 +2,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "spec/reader.h"
 #include "spec/requirement.h"
 #include "tests/unit/spec/read.h"
 
@@ -366,6 +367,32 @@ TEST(SweepFileTest, ATrueListOfAHundredThousandChoicesIsRead) {
   std::string list = "  a: {choice: [0";
   for (int i = 1; i < 100'000; ++i) list += "," + std::to_string(i);
   EXPECT_EQ(ReadParametersOf(list + "]}\n")[0].options.size(), 100'000U);
+}
+
+TEST(SweepFileTest, AmountsOfMemoryAreReadInEveryUnit) {
+  const std::pair<const char*, int64_t> amounts[] = {{"16GiB", int64_t{16} << 30}, {"16 GB", 16'000'000'000},
+                                                     {"1.5GiB", 3 << 29},          {"512MiB", 512 << 20},
+                                                     {"1000", 1000},               {"2TiB", int64_t{2} << 40},
+                                                     {"0", 0},                     {"7kB", 7000}};
+  for (const auto& [text, bytes] : amounts) EXPECT_EQ(SizeFromText(text), bytes) << text;
+  for (const char* text : {"", "GiB", "-1GiB", "16gib", "16 GiB x", "1e3", "9000TiB", "nan"}) {
+    EXPECT_EQ(SizeFromText(text), std::nullopt) << text;
+  }
+  EXPECT_EQ(SizeText(int64_t{16} << 30), "16GiB");
+  EXPECT_EQ(SizeText(16'000'000'000), "16GB");
+  EXPECT_EQ(SizeText(12345), "12345B");
+  for (int64_t bytes = 1; bytes < int64_t{1} << 52; bytes = bytes * 3 + 1) {
+    EXPECT_EQ(SizeFromText(SizeText(bytes)), bytes);
+  }
+}
+
+TEST(SweepFileTest, ResourcesMayAskForMemoryLabelsAndPlacement) {
+  const SweepSpec spec = ReadGood(
+      "trainable: mlp\nparameters: {x: {uniform: [0, 1]}}\nmetric: loss:min\ntrials: 3\n"
+      "resources: {gpus: 2, gpu_memory: 16 GiB, labels: {zone: a, rack: 7}, placement: spread}\n");
+  EXPECT_EQ(spec.resources.gpu_memory_bytes, int64_t{16} << 30);
+  EXPECT_EQ(spec.resources.labels, (std::map<std::string, std::string>{{"zone", "a"}, {"rack", "7"}}));
+  EXPECT_EQ(spec.resources.placement, Placement::kSpread);
 }
 
 }  // namespace

@@ -87,6 +87,62 @@ TEST_F(ResumingAgentTest, ALaterAttemptStartsOnceItIsKnownWhatItResumesFrom) {
   EXPECT_EQ(Take<Spawn>().size(), 0u) << "once";
 }
 
+// Devices on which something of an ended attempt is left.
+class HeldDevicesTest : public AgentTest {};
+
+TEST_F(HeldDevicesTest, WhatWasLeasedBeforeTheControllerKnewWaitsForTheMemory) {
+  Welcome();
+  agent_.OnDevices({{"a", false, "4 GiB"}}, now_);
+  agent_.OnAssign(Assign(Key(1), {"a"}), now_);
+  agent_.OnAssign(Assign(Key(2, 1), {"b"}), now_);
+  const auto spawned = Take<Spawn>();
+  ASSERT_EQ(spawned.size(), 1u);
+  EXPECT_EQ(spawned[0].assignment->key, Key(2, 1));
+  agent_.OnDevices({}, now_);
+  EXPECT_EQ(Take<Spawn>().size(), 1u);
+}
+
+TEST_F(HeldDevicesTest, OnAQuarantinedDeviceItIsLostToRunElsewhere) {
+  Welcome();
+  agent_.OnDevices({{"a", false, "4 GiB"}}, now_);
+  agent_.OnAssign(Assign(Key(1), {"b", "a"}), now_);
+  EXPECT_FALSE(EndSent().has_value());
+  agent_.OnDevices({{"a", true, "4 GiB"}}, now_);
+  const auto ended = EndSent();
+  ASSERT_TRUE(ended.has_value());
+  EXPECT_TRUE(ended->lost);
+  EXPECT_EQ(ended->reason, "a is quarantined: 4 GiB");
+  EXPECT_TRUE(Take<Spawn>().empty());
+  agent_.OnAssign(Assign(Key(2, 1), {"a"}), now_);
+  EXPECT_TRUE(EndSent()->lost) << "also what comes later";
+}
+
+TEST_F(HeldDevicesTest, EachChangeIsToldOnce) {
+  const uint64_t before = agent_.devices_version();
+  agent_.OnDevices({{"a", false, "4 GiB"}}, now_);
+  const uint64_t after = agent_.devices_version();
+  EXPECT_GT(after, before);
+  agent_.OnDevices({{"a", false, "4 GiB"}}, now_);
+  EXPECT_EQ(agent_.devices_version(), after);
+  agent_.OnDevices({}, now_);
+  EXPECT_GT(agent_.devices_version(), after);
+}
+
+TEST_F(ResumingAgentTest, ADeviceThatIsHeldMeanwhileIsWaitedForBeforeItStarts) {
+  Welcome();
+  auto assignment = std::make_shared<Assignment>(*Assign(Key(1, 0, 2), {"a"}));
+  assignment->resume = true;
+  agent_.OnAssign(std::move(assignment), now_);
+  ASSERT_EQ(Take<FindResume>().size(), 1u);
+  agent_.OnDevices({{"a", false, "4 GiB"}}, now_);
+  agent_.OnResumeFound(Key(1, 0, 2), {5, "step-5", ""}, now_);
+  EXPECT_TRUE(Take<Spawn>().empty());
+  agent_.OnDevices({}, now_);
+  const auto spawned = Take<Spawn>();
+  ASSERT_EQ(spawned.size(), 1u) << "and it is not looked for again";
+  EXPECT_EQ(spawned[0].assignment->resume_step, 5);
+}
+
 TEST_F(ResumingAgentTest, OneThatIsStoppedMeanwhileNeverStarts) {
   Welcome();
   AssignResuming(Key(1, 0, 2));

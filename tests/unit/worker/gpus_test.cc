@@ -1,6 +1,12 @@
 #include "worker/gpus/gpus.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 
 namespace tunesmith::worker {
 namespace {
@@ -56,6 +62,42 @@ TEST(NvmlTest, DriverTellsItsDevices) {
     EXPECT_GT(gpu.memory_bytes, 0);
     EXPECT_TRUE((*driver)->UsedBytes(gpu.uuid).has_value());
   }
+}
+
+// All that worker/gpus asks of a driver, over the library that the end-to-end tests use.
+TEST(NvmlTest, MemoryAndProcessesAreRead) {
+  char folder[] = "/tmp/tunesmith-nvml-test-XXXXXX";
+  const std::string dir = mkdtemp(folder);
+  std::filesystem::create_directories(dir + "/GPU-a");
+  std::filesystem::create_directories(dir + "/GPU-b");
+  std::ofstream(dir + "/devices") << "GPU-a 1000 Fake A\nGPU-b 2000 Fake B 80GB\n";
+  ::setenv("TUNESMITH_FAKE_NVML", dir.c_str(), 1);
+  const auto driver = OpenNvml(TUNESMITH_FAKE_NVML_LIBRARY);
+  ASSERT_TRUE(driver.ok()) << driver.status();
+  const std::vector<Gpu> all = (*driver)->All();
+  ASSERT_EQ(all.size(), 2u);
+  EXPECT_EQ(all[1].uuid, "GPU-b");
+  EXPECT_EQ(all[1].name, "Fake B 80GB");
+  EXPECT_EQ(all[1].memory_bytes, 2000);
+  EXPECT_EQ((*driver)->UsedBytes("GPU-a"), 0);
+  EXPECT_EQ((*driver)->Processes("GPU-a")->size(), 0u);
+  EXPECT_EQ((*driver)->UsedBytes("GPU-c"), std::nullopt);
+  EXPECT_FALSE((*driver)->Processes("GPU-c").has_value());
+  // More than fit into the first answer: one that lives, one that has ended, and leaks.
+  std::ofstream(dir + "/GPU-b/lives") << getpid() << " 100\n";
+  std::ofstream(dir + "/GPU-b/ended") << 1999999999 << " 100\n";
+  for (int i = 0; i < 40; ++i) std::ofstream(dir + "/GPU-b/leak" + std::to_string(i)) << 7000 + i << " 10 kept\n";
+  EXPECT_EQ((*driver)->UsedBytes("GPU-b"), 500);
+  const auto processes = (*driver)->Processes("GPU-b");
+  ASSERT_EQ(processes->size(), 41u);
+  const auto mine = std::find_if(processes->begin(), processes->end(),
+                                 [](const GpuProcess& one) { return one.pid == getpid(); });
+  ASSERT_NE(mine, processes->end());
+  EXPECT_EQ(mine->bytes, 100);
+  std::ofstream(dir + "/GPU-a/desktop") << getpid() << " 70 graphics\n";
+  ASSERT_EQ((*driver)->Processes("GPU-a")->size(), 1u) << "who draws counts as well";
+  EXPECT_EQ((*driver)->Processes("GPU-a")->at(0).bytes, 70);
+  std::filesystem::remove_all(dir);
 }
 
 }  // namespace

@@ -38,7 +38,7 @@ class SupervisorTest : public testing::TestWithParam<bool> {
     options_.instance = instance_;
     options_.use_cgroups = GetParam();
     options_.inherited_env = {{"PATH", "/usr/bin:/bin"}};
-    auto created = Supervisor::Create(options_, &agent_);
+    auto created = Supervisor::Create(options_, &agent_, Now());
     if (!created.ok()) return created.status();
     supervisor_ = *std::move(created);
     return OkStatus();
@@ -491,43 +491,128 @@ TEST_P(SupervisorTest, CheckpointsAreResumedFromByTheNextAttemptOnly) {
   EXPECT_NE(log.find("[]"), std::string::npos) << log;
 }
 
-// GPUs whose memory the test sets.
+// A GPU whose memory and processes the test sets.
 class FakeGpus : public GpuDriver {
  public:
   std::vector<Gpu> All() const override { return {{"GPU-a", "fake", 0, 1 << 30}}; }
   std::optional<int64_t> UsedBytes(const std::string&) const override { return used; }
+  std::optional<std::vector<GpuProcess>> Processes(const std::string&) const override { return processes; }
   int64_t used = 0;
+  std::vector<GpuProcess> processes;
 };
 
-TEST_P(SupervisorTest, EndIsReportedWhenTheDevicesMemoryIsBack) {
+TEST_P(SupervisorTest, TheEndCountsAtOnceAndTheDeviceWaitsForItsMemory) {
   FakeGpus gpus;
   options_.gpus = &gpus;
-  options_.device_release = Seconds(20);
+  options_.device_release = Seconds(100);
   Create();
   auto assignment = Script(1, "echo loss=1; sleep 0.1");
   assignment->devices = {"GPU-a"};
   Start(assignment);
   ASSERT_TRUE(RunUntil([&] { return MeasuredOf(1).size() == 1; }));
   gpus.used = 4LL << 30;
-  EXPECT_FALSE(RunUntil([&] { return EndOf(1) != nullptr; }, 1));
-  EXPECT_EQ(supervisor_->running(), 1u);
+  ASSERT_TRUE(RunToEnd(1));
+  EXPECT_EQ(supervisor_->running(), 0u);
+  ASSERT_EQ(agent_.held_devices().size(), 1u);
+  EXPECT_FALSE(agent_.held_devices()[0].quarantined);
+  EXPECT_EQ(agent_.held_devices()[0].reason,
+            "4.0 GiB of its memory are not back after all processes of digits/1#1 have ended");
+  EXPECT_FALSE(IsEmptyFolder(dir_ + "/running")) << "a daemon that starts now must wait as well";
+  // What was leased on it before the controller knew waits.
+  auto next = Script(2, "echo loss=1");
+  next->devices = {"GPU-a"};
+  Start(next);
+  EXPECT_FALSE(RunUntil([&] { return EndOf(2) != nullptr; }, 1));
   gpus.used = 1 << 20;
-  EXPECT_TRUE(RunToEnd(1, 10));
+  EXPECT_TRUE(RunToEnd(2));
+  EXPECT_TRUE(agent_.held_devices().empty());
+  EXPECT_TRUE(IsEmptyFolder(dir_ + "/running"));
 }
 
-TEST_P(SupervisorTest, DeviceThatKeepsItsMemoryDelaysTheEndForABoundedTime) {
+TEST_P(SupervisorTest, ADeviceWhoseMemoryDoesNotComeBackIsQuarantinedUntilItDoes) {
   FakeGpus gpus;
   options_.gpus = &gpus;
-  options_.device_release = Milliseconds(300);
+  options_.device_release = Milliseconds(200);
   Create();
   auto assignment = Script(1, "echo loss=1; sleep 0.1");
   assignment->devices = {"GPU-a"};
   Start(assignment);
   ASSERT_TRUE(RunUntil([&] { return MeasuredOf(1).size() == 1; }));
   gpus.used = 4LL << 30;
-  const Time before = Now();
-  EXPECT_TRUE(RunToEnd(1, 10));
-  EXPECT_GE(Now() - before, Milliseconds(300));
+  gpus.processes = {{1999999999, 4LL << 30}};
+  ASSERT_TRUE(RunToEnd(1));
+  auto next = Script(2, "echo loss=1");
+  next->devices = {"GPU-a"};
+  Start(next);
+  ASSERT_TRUE(RunToEnd(2));
+  EXPECT_TRUE(EndOf(2)->lost) << "it runs elsewhere";
+  ASSERT_EQ(agent_.held_devices().size(), 1u);
+  EXPECT_TRUE(agent_.held_devices()[0].quarantined);
+  EXPECT_NE(EndOf(2)->reason.find("; held by pid 1999999999 (4.0 GiB)"), std::string::npos) << EndOf(2)->reason;
+  gpus.used = 0;
+  EXPECT_TRUE(RunUntil([&] { return agent_.held_devices().empty(); }));
+}
+
+TEST_P(SupervisorTest, OnASharedDeviceItsOwnProcessesCount) {
+  FakeGpus gpus;
+  options_.gpus = &gpus;
+  Create();
+  auto assignment = Script(1, "sleep 0.3 & echo loss=1; wait");
+  assignment->devices = {"GPU-a"};
+  assignment->gpus = 0.5;
+  Start(assignment);
+  ASSERT_TRUE(RunUntil([&] { return MeasuredOf(1).size() == 1; }));
+  gpus.used = 8LL << 30;
+  gpus.processes = {{getpid(), 8LL << 30}};
+  ASSERT_TRUE(RunToEnd(1));
+  EXPECT_TRUE(agent_.held_devices().empty()) << "what others have says nothing of it";
+  // The same with a process of its own that the driver still names.
+  assignment = Script(2, "echo loss=1; sleep 0.1");
+  assignment->devices = {"GPU-a"};
+  assignment->gpus = 0.5;
+  Start(assignment);
+  ASSERT_TRUE(RunUntil([&] { return MeasuredOf(2).size() == 1; }));
+  int64_t own = 0;
+  for (const RecordPtr& record : records_) {
+    const auto* started = std::get_if<Started>(&record->kind);
+    if (started != nullptr && record->key == Key(2)) own = started->pid;
+  }
+  ASSERT_GT(own, 0);
+  gpus.processes.push_back({own, std::nullopt});
+  ASSERT_TRUE(RunToEnd(2));
+  ASSERT_EQ(agent_.held_devices().size(), 1u);
+  EXPECT_EQ(agent_.held_devices()[0].reason, "memory is still held by pid " + std::to_string(own) +
+                                                 " after all processes of digits/2#1 have ended");
+  gpus.processes.pop_back();
+  EXPECT_TRUE(RunUntil([&] { return agent_.held_devices().empty(); }));
+}
+
+TEST_P(SupervisorTest, WhatAKilledDaemonLeftOnADeviceIsWaitedFor) {
+  FakeGpus gpus;
+  gpus.used = 1 << 30;
+  options_.gpus = &gpus;
+  options_.device_release = Seconds(100);
+  const pid_t daemon = fork();
+  if (daemon == 0) {
+    Create();
+    auto assignment = Script(1, "echo loss=1; sleep 300");
+    assignment->devices = {"GPU-a"};
+    Start(assignment);
+    RunUntil([&] { return false; }, 60);
+    _exit(0);
+  }
+  const Time end = Now() + Seconds(20);
+  while (IsEmptyFolder(dir_ + "/running") && Now() < end) poll(nullptr, 0, 10);
+  kill(daemon, SIGKILL);
+  waitpid(daemon, nullptr, 0);
+  gpus.used = 3LL << 30;
+  Create();
+  ASSERT_EQ(agent_.held_devices().size(), 1u);
+  EXPECT_EQ(agent_.held_devices()[0].reason,
+            "2.0 GiB of its memory are not back after all processes of attempt 1.1.1.1 have ended");
+  gpus.used = 1 << 30;
+  EXPECT_TRUE(RunUntil([&] { return agent_.held_devices().empty(); }));
+  EXPECT_TRUE(IsEmptyFolder(dir_ + "/running"));
 }
 
 TEST_P(SupervisorTest, WhatAKilledDaemonLeftIsEndedBeforeAnythingElse) {
