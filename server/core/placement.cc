@@ -60,7 +60,7 @@ LiveWorker* Controller::FindPlace(const Sweep& sweep, WorkerId* id, std::vector<
   LiveWorker* found = nullptr;
   std::array<double, 4> least = {};
   for (auto& [worker_id, worker] : live_) {
-    if (!Accepts(worker_id, worker)) continue;
+    if (!Accepts(worker_id, worker) || IsKeptFree(sweep, worker_id)) continue;
     auto fit = FitOn(worker, request);
     if (!fit || (found != nullptr && fit->cost >= least)) continue;
     found = &worker;
