@@ -304,7 +304,7 @@ class Replay(harness.TestCase):
         self.run_sweep(parameters={"x": {"uniform": [0, 1]}, "epochs": {"constant": 1}})
         for scheduler, code, why in (
                 ("{type: asha, max_tt: 3}", 2, "other.yaml:1: scheduler.max_tt: unknown key"),
-                ("{type: pbt}", 2, "pbt"),
+                ("{type: pbt, perturbation_interval: 3}", 2, "pbt can't be replayed: it changes the parameters"),
                 ("{type: asha, metric: speed, mode: max}", 2, "no trial of toy has reported speed"),
                 ("{type: asha, metric: speed}", 2, "is a small or a large speed good?")):
             result = self.replay(scheduler, check=False)
