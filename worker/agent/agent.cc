@@ -44,9 +44,9 @@ void Agent::OnWelcome(Duration lease, const std::vector<AttemptAnswer>& answers,
               Ended{.reason = "the worker daemon was killed and has started again", .lost = true},
               now);
         }
+        // Before what was recorded is answered: a trial that reads "continue" first begins its next step.
+        if (answer.kind == AttemptAnswer::Kind::kKill) OnStop(answer.key, answer.reason, false, now);
         AckUpTo(answer.key, attempt, answer.acked);
-        if (answer.kind == AttemptAnswer::Kind::kKill)
-          OnStop(answer.key, answer.reason, false, now);
         break;
       case AttemptAnswer::Kind::kForget:
         attempt->forgotten = true;

@@ -424,6 +424,22 @@ TEST_F(AgentTest, ATrialThatLeavesByItsVerdictBeforeTheStopComesWasAskedTo) {
   EXPECT_EQ(ended->reason, "paused at rung 1");
 }
 
+// Its verdict is durable, and the controller was killed before it could send it. With "continue" for its step first,
+// the trial would report one step more.
+TEST_F(AgentTest, ATrialThatIsToStopHearsThatBeforeItsStepIsAcknowledged) {
+  Welcome();
+  Run(Key(1));
+  agent_.OnReport(Key(1), LossReport(0.5, 1, true), now_);
+  agent_.OnDisconnected(now_);
+  agent_.TakeOutputs();
+  Welcome({{Key(1), AttemptAnswer::Kind::kKill, 2, "stopped early"}});
+  const auto told = Take<TellTrial>();
+  ASSERT_FALSE(told.empty());
+  EXPECT_TRUE(told[0].stop);
+  EXPECT_EQ(told[0].step, 1);
+  EXPECT_EQ(told[0].reason, "stopped early");
+}
+
 TEST_F(AgentTest, StepsCountFromThePreviousOneAndFromOne) {
   Welcome();
   Run(Key(1));
