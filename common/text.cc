@@ -17,6 +17,19 @@ std::string Counted(int64_t count, std::string_view noun) {
   return std::to_string(count) + " " + std::string(noun) + (count == 1 ? "" : "s");
 }
 
+std::string MemoryText(int64_t bytes) {
+  constexpr double kMiB = 1 << 20;
+  constexpr double kGiB = 1 << 30;
+  const auto size = static_cast<double>(bytes);
+  char buffer[48];
+  if (size < kGiB) {
+    std::snprintf(buffer, sizeof(buffer), "%.0f MiB", size / kMiB);
+  } else {
+    std::snprintf(buffer, sizeof(buffer), "%.4g GiB", size / kGiB);
+  }
+  return buffer;
+}
+
 std::string DoubleText(double value) {
   if (std::isnan(value)) return "nan";
   if (std::isinf(value)) return value > 0 ? "inf" : "-inf";

@@ -18,6 +18,9 @@ std::string ShortText(double value);
 // "1 trial", "2 trials".
 std::string Counted(int64_t count, std::string_view noun);
 
+// An amount of memory: "512 MiB" below a GiB, "1.5 GiB", "16 GiB".
+std::string MemoryText(int64_t bytes);
+
 // Length in bytes of the valid UTF-8 sequence at the start of `text`; 0 if there is none.
 size_t Utf8SequenceLength(std::string_view text);
 

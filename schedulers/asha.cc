@@ -130,15 +130,7 @@ Verdict Asha::Decide(const TrialReport& report) const {
   verdict.bracket = trial->second;
   if (report.value) verdict.value = *report.value;
   const bool at_end = options_.stop_last_trials && report.step >= options_.max_t;
-  if (at_end && (report.value || !options_.compat_ray)) {
-    verdict.action = Action::kStop;
-    verdict.reason = Reason::kReachedMax;
-    return verdict;
-  }
-  if (!report.value) {
-    verdict.reason = Reason::kNoMetric;
-    return verdict;
-  }
+  if (JudgedAlone(at_end && (report.value || !options_.compat_ray), report, &verdict)) return verdict;
   return JudgeAtRungs(trial->second, report);
 }
 

@@ -97,15 +97,7 @@ Verdict AshaPromotion::Decide(const TrialReport& report) const {
   if (trial == trials_.end()) return verdict;
   verdict.bracket = trial->second.bracket;
   if (report.value) verdict.value = *report.value;
-  if (report.step >= options_.max_t) {
-    verdict.action = Action::kStop;
-    verdict.reason = Reason::kReachedMax;
-    return verdict;
-  }
-  if (!report.value) {
-    verdict.reason = Reason::kNoMetric;
-    return verdict;
-  }
+  if (JudgedAlone(report.step >= options_.max_t, report, &verdict)) return verdict;
   return JudgeAtNextRung(trial->second, report);
 }
 

@@ -178,15 +178,7 @@ Verdict HyperBand::Decide(const TrialReport& report) const {
   verdict.bracket = place.bracket;
   if (report.value) verdict.value = *report.value;
   if (place.waits || place.stopped) return verdict;
-  if (options_.stop_last_trials && report.step >= options_.max_t) {
-    verdict.action = Action::kStop;
-    verdict.reason = Reason::kReachedMax;
-    return verdict;
-  }
-  if (!report.value) {
-    verdict.reason = Reason::kNoMetric;
-    return verdict;
-  }
+  if (JudgedAlone(options_.stop_last_trials && report.step >= options_.max_t, report, &verdict)) return verdict;
   return JudgeAtRung(place, report);
 }
 

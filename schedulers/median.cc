@@ -193,15 +193,7 @@ Verdict Median::Decide(const TrialReport& report) const {
     verdict.recorded = true;
     verdict.milestone = step;
   }
-  if (at_end) {
-    verdict.action = Action::kStop;
-    verdict.reason = Reason::kReachedMax;
-    return verdict;
-  }
-  if (!report.value) {
-    verdict.reason = Reason::kNoMetric;
-    return verdict;
-  }
+  if (JudgedAlone(at_end, report, &verdict)) return verdict;
   if (step < options_.grace_period) return verdict;
   std::vector<double> means = MeansOfPeers(own, step);
   verdict.peers = static_cast<uint32_t>(means.size());

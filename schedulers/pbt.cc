@@ -170,15 +170,7 @@ Verdict Pbt::Decide(const TrialReport& report) const {
   const auto found = members_.find(report.trial);
   if (found == members_.end() || found->second.waits) return verdict;
   if (report.value) verdict.value = *report.value;
-  if (options_.max_t > 0 && report.step >= options_.max_t) {
-    verdict.action = Action::kStop;
-    verdict.reason = Reason::kReachedMax;
-    return verdict;
-  }
-  if (!report.value) {
-    verdict.reason = Reason::kNoMetric;
-    return verdict;
-  }
+  if (JudgedAlone(options_.max_t > 0 && report.step >= options_.max_t, report, &verdict)) return verdict;
   const auto step = static_cast<double>(report.step);
   if (report.step < pbt_.burn_in_period) return verdict;
   if (step - found->second.judged < static_cast<double>(pbt_.perturbation_interval)) return verdict;

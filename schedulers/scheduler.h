@@ -103,6 +103,18 @@ enum class Outlook : uint8_t {
 };
 
 // Not thread-safe. Pure: Decide is const and Apply is the only mutator besides AddTrial and RemoveTrial.
+// Whether the verdict needs no look at others: `at_end`, the trial has come to its last step and stops; or the report
+// lacks the metric.
+inline bool JudgedAlone(bool at_end, const TrialReport& report, Verdict* verdict) {
+  if (at_end) {
+    verdict->action = Action::kStop;
+    verdict->reason = Reason::kReachedMax;
+  } else if (!report.value) {
+    verdict->reason = Reason::kNoMetric;
+  }
+  return at_end || !report.value;
+}
+
 class Scheduler {
  public:
   virtual ~Scheduler() = default;

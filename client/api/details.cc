@@ -244,6 +244,11 @@ std::vector<std::string> SweepDetails(const v1::Sweep& sweep, const DetailOption
   AddField("folder", spec.program().workdir(), &lines);
   AddField("search", spec.search().type() + ", seed " + std::to_string(sweep.seed()), &lines);
   AddField("warm start", WarmStartText(sweep), &lines);
+  const v1::SweepSpec::Share& share = spec.share();
+  if (share.priority() != 0 || (share.has_weight() && share.weight() != 1)) {
+    AddField("share", "priority " + std::to_string(share.priority()) + ", weight " +
+                          ShortText(share.has_weight() ? share.weight() : 1), &lines);
+  }
   AddField("scheduler", spec.scheduler().type() + (spec.scheduler().promotion() ? ", promotion" : ""), &lines);
   AddField("device", sweep.device(), &lines);
   AddField("created", TimeText(sweep.create_time(), sweep.has_create_time()), &lines);

@@ -58,13 +58,12 @@ void Controller::ServeAsks(const Sweep& sweep) {
       if (held.size() == static_cast<size_t>(ask.count)) break;
     }
     int64_t fresh = ask.count - static_cast<int64_t>(held.size());
-    const int32_t parallel = sweep.spec->budget.max_parallel;
-    const bool at_limit = parallel > 0 && fresh > parallel - static_cast<int64_t>(sweep.live.size());
-    if (at_limit) fresh = std::max<int64_t>(0, parallel - static_cast<int64_t>(sweep.live.size()));
+    const bool at_limit = fresh > MayStart(sweep);
+    fresh = std::min(fresh, MayStart(sweep));
     const bool active = sweep.state == SweepState::kActive;
     if (!active) fresh = 0;
     const auto pending = static_cast<int64_t>(sweep.pending.size());
-    if (fresh > pending && (Creatable(sweep) > 0 || work.suggestions_outstanding > 0)) {
+    if (fresh > pending && MoreToCome(sweep)) {
       RequestSuggestions(sweep, fresh - pending);
       return;  // goes on when they have come
     }

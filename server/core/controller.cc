@@ -405,8 +405,7 @@ void Controller::FinishPause(const Sweep& sweep, uint32_t number, AttemptEnded e
 }
 
 Outlook Controller::OutlookOf(const Sweep& sweep) const {
-  const auto work = work_.find(sweep.number);
-  if (Creatable(sweep) > 0 || (work != work_.end() && work->second.suggestions_outstanding > 0)) return Outlook::kOpen;
+  if (MoreToCome(sweep)) return Outlook::kOpen;
   return sweep.live.empty() && sweep.pending.empty() ? Outlook::kIdle : Outlook::kComplete;
 }
 
@@ -490,7 +489,7 @@ void Controller::MaybeFinishSweep(SweepId id) {
     event.reason = sweep->reason;
     event.delete_when_ended = sweep->delete_when_ended;
   } else {
-    if (Creatable(*sweep) > 0 || work.suggestions_outstanding > 0) return;
+    if (MoreToCome(*sweep)) return;
     const auto ended = static_cast<int64_t>(sweep->trials.size());
     const int64_t failed = sweep->counts[static_cast<size_t>(TrialState::kFailed)];
     if (failed > 0 && failed == ended) {

@@ -173,7 +173,11 @@ class Controller {
   bool IsKeptFree(const Sweep& sweep, WorkerId worker) const;  // for another sweep
   // Gives places to pending trials, and asks the searchers for points for what is left, one place after the other.
   void Share(const std::vector<const Sweep*>& active, int32_t lowest);
-  class WhatIf;
+  // Whether a trial has room on a worker not before `from` (on `bound`, if given): as which attempt.
+  bool Fits(const Sweep& sweep, WorkerId from, WorkerId bound, Attempt* attempt) const;
+
+  // --- making room (preemption.cc)
+  class WhatIf;  // what_if.h
   struct Victim {
     const Sweep* sweep = nullptr;
     uint32_t trial = 0;
@@ -184,16 +188,15 @@ class Controller {
   std::vector<Victim> VictimsFor(int32_t priority) const;  // in the order in which they would go
   // Those whose going makes room on one worker (`bound`, if given) for a trial; empty if there is no way.
   std::vector<Victim> CheapestRoom(const Sweep& sweep, WorkerId bound, const std::vector<Victim>& victims);
-  // Whether a trial has room on a worker not before `from` (on `bound`, if given): as which attempt.
-  bool Fits(const Sweep& sweep, WorkerId from, WorkerId bound, Attempt* attempt) const;
   void Preempt(const Victim& victim, const Sweep& winner);
   int64_t PlacesOfLower(const Sweep& sweep);  // that sweeps of lower priority would give up for it
 
   // --- placement (placement.cc)
-  bool DispatchOne(const Sweep& sweep);
+  bool DispatchOne(const Sweep& sweep);  // the next of its pending trials that has room; false: none has
   void ServeAsks(const Sweep& sweep);
   void RequestSuggestions(const Sweep& sweep, int64_t wanted);  // for so many trials
   int64_t Creatable(const Sweep& sweep) const;  // trials that may still be created
+  bool MoreToCome(const Sweep& sweep) const;    // trials that may still be created, or that points are awaited for
   void CreateUserPoints(const Sweep& sweep);
   // The trials that run the point: one, or as many as the sweep repeats it.
   void CreateTrials(const Sweep& sweep, const Point& point, const Origin& origin);

@@ -124,10 +124,7 @@ bool Controller::HeldBack(const Sweep& sweep) const {
     if (other.number == sweep.number || other.state != SweepState::kActive || other.spec->ask_tell) return false;
     const auto its = work_.find(other.number);
     if (its != work_.end() && its->second.held_until > now_) return false;
-    const int32_t parallel = other.spec->budget.max_parallel;
-    if (parallel > 0 && other.live.size() >= static_cast<size_t>(parallel)) return false;
-    const bool waits_for_a_point = its != work_.end() && its->second.suggestions_outstanding > 0;
-    if (other.pending.empty() && !waits_for_a_point && Creatable(other) == 0) return false;
+    if (MayStart(other) == 0 || (other.pending.empty() && !MoreToCome(other))) return false;
     const Request request = RequestOf(other);
     return std::any_of(live_.begin(), live_.end(), [&](const auto& worker) {
       return Accepts(worker.first, worker.second) && CouldFitOn(worker.second, request);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 
 #include "common/text.h"
 
@@ -144,6 +143,18 @@ int64_t PlacesOn(const LiveWorker& worker, const Request& request) {
   return std::min(places, static_cast<int64_t>(on_devices));
 }
 
+double FreeShareOf(const LiveWorker& worker, const Request& request) {
+  const double cpus_free = worker.info.cpus - worker.cpus_used;
+  double share = std::min(1.0, cpus_free / std::max(1, request.cpus));
+  if (request.gpus <= 0) return share;
+  double free = 0;
+  for (size_t i = 0; i < worker.info.devices.size(); ++i) {
+    if (!HasMemory(worker.info.devices[i], request)) continue;
+    free += request.gpus < 1 ? 1 - worker.device_used[i] : (IsFree(worker, i) ? 1 : 0);
+  }
+  return share + std::min(1.0, free / request.gpus);
+}
+
 bool CouldFitOn(const LiveWorker& worker, const Request& request) {
   if (worker.info.cpus < request.cpus || !HasLabels(worker, request)) return false;
   if (request.gpus <= 0) return true;
@@ -152,13 +163,6 @@ bool CouldFitOn(const LiveWorker& worker, const Request& request) {
     return device.state != DeviceState::kQuarantined && HasMemory(device, request);
   });
   return static_cast<size_t>(devices) >= WholeDevices(request);
-}
-
-std::string MemoryText(int64_t bytes) {
-  constexpr double kGiB = 1 << 30;
-  char text[48];
-  std::snprintf(text, sizeof text, "%.4g GiB", static_cast<double>(bytes) / kGiB);
-  return text;
 }
 
 std::string HeldDevicesText(const LiveWorker& worker) {

@@ -40,6 +40,8 @@ struct Fit {
 std::optional<Fit> FitOn(const LiveWorker& worker, const Request& request);
 // How many more such attempts the worker can take.
 int64_t PlacesOn(const LiveWorker& worker, const Request& request);
+// How near the worker is to having room for one: the shares of CPUs and devices asked for that are free, added up.
+double FreeShareOf(const LiveWorker& worker, const Request& request);
 // Whether it would fit if nothing ran there. A device that is quarantined does not count, one that is waited for does.
 bool CouldFitOn(const LiveWorker& worker, const Request& request);
 
@@ -48,8 +50,6 @@ size_t LabelsHeld(const LiveWorker& worker, const Request& request);
 bool HasLabels(const LiveWorker& worker, const Request& request);
 // Devices, in whatever state, with memory enough.
 size_t DevicesWithMemory(const LiveWorker& worker, const Request& request);
-// "16 GiB".
-std::string MemoryText(int64_t bytes);
 // What the request lacks on this worker, in words; "" if it fits.
 std::string MissOn(const LiveWorker& worker, const Request& request);
 // Of the worker's devices that are not ready: "its GPU 1 is quarantined: ..."; "" if all are.

@@ -6,10 +6,16 @@
 
 #include "common/check.h"
 #include "common/limits.h"
+#include "common/text.h"
 #include "server/core/controller.h"
 #include "server/core/repeats.h"
 
 namespace tunesmith {
+
+int64_t MayStart(const Sweep& sweep) {
+  const int32_t parallel = sweep.spec->budget.max_parallel;
+  return parallel > 0 ? std::max<int64_t>(0, parallel - static_cast<int64_t>(sweep.live.size())) : INT64_MAX;
+}
 
 bool Controller::Accepts(WorkerId id, const LiveWorker& worker) const {
   if (!worker.session || worker.draining) return false;
@@ -90,6 +96,11 @@ int64_t Controller::Creatable(const Sweep& sweep) const {
   const int64_t outstanding = work == work_.end() ? 0 : work->second.suggestions_outstanding;
   const int64_t made = static_cast<int64_t>(sweep.trials.size()) + outstanding * RepeatsOf(sweep);
   return std::max<int64_t>(0, sweep.target - made);
+}
+
+bool Controller::MoreToCome(const Sweep& sweep) const {
+  const auto work = work_.find(sweep.number);
+  return Creatable(sweep) > 0 || (work != work_.end() && work->second.suggestions_outstanding > 0);
 }
 
 void Controller::CreateUserPoints(const Sweep& sweep) {
@@ -183,10 +194,7 @@ void Controller::Assign(const Sweep& sweep, uint32_t number, LiveWorker* worker)
 }
 
 bool Controller::DispatchOne(const Sweep& sweep) {
-  if (sweep.state != SweepState::kActive || sweep.spec->ask_tell || sweep.pending.empty()) return false;
-  if (HeldBack(sweep)) return false;
-  const int32_t parallel = sweep.spec->budget.max_parallel;
-  if (parallel > 0 && sweep.live.size() >= static_cast<size_t>(parallel)) return false;
+  if (sweep.pending.empty()) return false;
   WorkerId id;
   std::vector<size_t> devices;
   LiveWorker* worker = FindPlace(sweep, &id, &devices);

@@ -236,6 +236,9 @@ class State {
   uint64_t revision_ = 0;
 };
 
+// Trials that may start beside those that run, by budget.max_parallel.
+int64_t MayStart(const Sweep& sweep);
+
 // What the searcher is told of a trial that has ended.
 Observation ObservationOf(const Sweep& sweep, uint32_t number);
 

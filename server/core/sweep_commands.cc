@@ -126,6 +126,32 @@ void Controller::Handle(const ControlSweep& command) {
   Answer(std::move(reply));
 }
 
+void Controller::Handle(const UpdateSweep& command) {
+  const Sweep* sweep = NeedSweep(command.sweep);
+  if (sweep == nullptr) return;
+  if (IsTerminal(sweep->state)) {
+    return Refuse(FailedPrecondition("sweep " + sweep->id + " is " + Name(sweep->state) +
+                                     "; nothing of it runs any more"),
+                  "SWEEP_NOT_ACTIVE");
+  }
+  ShareSpec share = sweep->spec->share;
+  share.priority = command.priority.value_or(share.priority);
+  share.weight = command.weight.value_or(share.weight);
+  share.preemptible = command.preemptible.value_or(share.preemptible);
+  const int32_t max_parallel = command.max_parallel.value_or(sweep->spec->budget.max_parallel);
+  if (Problems problems = ValidateShare(share, max_parallel); !problems.empty()) {
+    const std::string message = problems.front().field + ": " + problems.front().message;
+    return Refuse(InvalidArgument(message), "SWEEP_INVALID", std::move(problems));
+  }
+  if (share != sweep->spec->share || max_parallel != sweep->spec->budget.max_parallel) {
+    Emit(SweepUpdated{command.sweep, share, max_parallel, now_});
+    dispatch_ = true;
+  }
+  Reply reply;
+  reply.sweep = command.sweep;
+  Answer(std::move(reply));
+}
+
 void Controller::Handle(const StopTrial& command) {
   const Sweep* sweep = NeedSweep(command.trial.sweep);
   if (sweep == nullptr) return;

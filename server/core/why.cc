@@ -78,9 +78,9 @@ void Controller::WhyPending(const Sweep& sweep, uint32_t number, std::vector<std
     lines->push_back("it waits for a client to ask for it");
     return;
   }
-  const int32_t parallel = sweep.spec->budget.max_parallel;
-  if (parallel > 0 && sweep.live.size() >= static_cast<size_t>(parallel)) {
-    lines->push_back("budget.max_parallel is " + std::to_string(parallel) + ", and as many trials of the sweep run");
+  if (MayStart(sweep) == 0) {
+    lines->push_back("budget.max_parallel is " + std::to_string(sweep.spec->budget.max_parallel) +
+                     ", and as many trials of the sweep run");
   }
   const auto& order = sweep.pending.order();
   const auto ahead = std::distance(order.begin(), order.find(PlaceOf(trial, number)));

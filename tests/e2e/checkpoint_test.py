@@ -1,7 +1,6 @@
 """Checkpoints that leave their worker: copies at the controller, and trials that go on from them elsewhere."""
 
 import glob
-import json
 import os
 import signal
 
@@ -41,20 +40,10 @@ class Checkpoints(harness.TestCase):
         super().setUp()
         self.go_on = os.path.join(self.folder, "go-on")
 
-    def submit(self, wait_at_1=False, **changes):
+    def submit_kept(self, wait_at_1=False, **changes):
         if not wait_at_1:
             self.write("go-on-1", "")
-        spec = {
-            "name": "kept",
-            "command": ["/usr/bin/python3", self.write("train.py", TRAIN), self.go_on],
-            "args": "none",
-            "parameters": {"x": {"uniform": [0, 1]}},
-            "search": {"type": "random", "metric": "loss", "mode": "min", "seed": 1},
-            "trials": 1,
-            "stop": {"grace": "2s"},
-        }
-        spec.update(changes)
-        self.cli("submit", self.write("sweep.json", json.dumps(spec)))
+        self.submit("kept", ["/usr/bin/python3", self.write("train.py", TRAIN), self.go_on], **{"trials": 1, **changes})
 
     def stored(self, trial=0):
         return [(c.attempt, c.step, c.name) for t in self.trials("kept") if t.number == trial for c in t.checkpoints]
@@ -71,7 +60,7 @@ class Checkpoints(harness.TestCase):
     def test_a_lost_worker_s_trial_goes_on_elsewhere_from_its_last_checkpoint(self):
         self.start_server(extra=["--lease-ms", "3000"])
         first = self.start_worker("w1")
-        self.submit()
+        self.submit_kept()
         self.wait_stored(5)
         os.kill(first.pid, signal.SIGSTOP)  # as a machine that is cut off: its trial must not go on there unseen
         self.start_worker("w2")
@@ -94,7 +83,7 @@ class Checkpoints(harness.TestCase):
         self.start_server(extra=["--lease-ms", "3000"])
         first = self.start_worker("w1")
         # The first checkpoint stays the best one.
-        self.submit(wait_at_1=True, search={"type": "random", "metric": "loss", "mode": "max", "seed": 1})
+        self.submit_kept(wait_at_1=True, search={"type": "random", "metric": "loss", "mode": "max", "seed": 1})
         self.wait_stored(1)
         self.write("go-on-1", "")
         self.wait_stored(5)
@@ -116,7 +105,7 @@ class Checkpoints(harness.TestCase):
     def test_a_damaged_checkpoint_on_the_worker_is_passed_over(self):
         self.start_server()
         worker = self.start_worker("w1")
-        self.submit(checkpoints={"store": False})
+        self.submit_kept(checkpoints={"store": False})
 
         def noted(path):
             with open(path) as f:
@@ -140,7 +129,7 @@ class Checkpoints(harness.TestCase):
         self.start_server()
         self.start_worker("w1")
         self.write("go-on-5", "")
-        self.submit(trials=4, scheduler={"type": "asha", "metric": "loss", "mode": "min", "max_t": 10,
+        self.submit_kept(trials=4, scheduler={"type": "asha", "metric": "loss", "mode": "min", "max_t": 10,
                                          "grace_period": 1, "reduction_factor": 2})
         self.wait_sweep("kept")
         harness.wait_for("the copies of completed trials", lambda: all(
@@ -153,7 +142,7 @@ class Checkpoints(harness.TestCase):
         server = self.start_server()
         address = self.address
         self.start_worker("w1")
-        self.submit()
+        self.submit_kept()
         self.wait_stored(5)
         before = self.stored()
         server.kill()

@@ -1,6 +1,5 @@
 """Faults: kill -9 of the controller and of a worker in mid-sweep, drains, and trials that misbehave."""
 
-import json
 import os
 import signal
 import time
@@ -96,10 +95,8 @@ class FullDisk(harness.TestCase):
             "TUNESMITH_TEST_FULL_UNDER": os.path.join(self.folder, "server") + "/",
             "ASAN_OPTIONS": "verify_asan_link_order=0"})
         self.start_worker("w1")
-        spec = {"name": "kept", "command": ["/usr/bin/python3", "-u", self.write("steps.py", STEPS)], "args": "none",
-                "parameters": {"x": {"uniform": [0, 1]}}, "metric": "loss:min", "trials": 2}
-        file = self.write("sweep.json", json.dumps(spec))
-        self.cli("submit", file)
+        self.submit("kept", ["/usr/bin/python3", "-u", self.write("steps.py", STEPS)], trials=2)
+        file = os.path.join(self.folder, "kept.json")
         harness.wait_for("the first steps", lambda: [t.last_step > 1 for t in self.trials("kept")] == [True] * 2)
         self.write("full", "")
         # What is asked in the moment in which it fills up is answered once there is room, or times out.

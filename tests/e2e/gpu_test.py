@@ -106,9 +106,9 @@ class HandOver(GpuCase):
         wait_for("the slot to be held", lambda: self.states("w") == ["RETURNING"])
         self.assertFalse(any(t.state == types.Trial.RUNNING for t in self.trials("toy")))
         reason = self.worker("w").devices[0].state_reason
-        self.assertIn("4.0 GiB of its memory are not back after all processes of toy/0#1 have ended", reason)
+        self.assertIn("4 GiB of its memory are not back after all processes of toy/0#1 have ended", reason)
         self.assertIn("held by pid ", reason)
-        self.assertIn("its GPU 0 is not handed over yet: 4.0 GiB", self.sweep("toy").waiting_reason)
+        self.assertIn("its GPU 0 is not handed over yet: 4 GiB", self.sweep("toy").waiting_reason)
         self.free("w", "GPU-a")
         self.assertEqual(self.wait_sweep("toy").state, types.Sweep.SUCCEEDED)
         self.assertEqual(self.states("w"), ["READY"])
@@ -124,7 +124,7 @@ class HandOver(GpuCase):
         self.assertEqual([d for d in used.values() if d == [leaked]], [[leaked]], "leased once and never again")
         table = self.cli("workers").stdout
         self.assertIn("quarantined", table)
-        self.assertIn("is quarantined: 4.0 GiB of its memory are not back", table)
+        self.assertIn("is quarantined: 4 GiB of its memory are not back", table)
         self.cli("submit", self.gpu_sweep("both.yaml", name="both", trials=1, resources={"gpus": 2}))
         why = wait_for("both to wait", lambda: self.sweep("both").waiting_reason)
         self.assertIn("2 GPUs are asked for, 1 of its 2 is free; its GPU", why)

@@ -196,6 +196,19 @@ class TestCase(unittest.TestCase):
         spec.update(changes)
         return self.write(file, json.dumps(spec, indent=1))
 
+    def submit(self, name, command, **changes):
+        """Submits a sweep of random points over a program that takes no arguments but these; `changes` to its file."""
+        spec = {
+            "name": name,
+            "command": command,
+            "args": "none",
+            "parameters": {"x": {"uniform": [0, 1]}},
+            "search": {"type": "random", "metric": "loss", "mode": "min", "seed": 1},
+            "stop": {"grace": "2s"},
+        }
+        spec.update(changes)
+        self.cli("submit", self.write(name + ".json", json.dumps(spec)))
+
     def toy(self):
         """A training script that knows nothing of Tunesmith."""
         path = os.path.join(self.folder, "toy.py")

@@ -36,20 +36,12 @@ print("done %s" % json.dumps(weights), flush=True)
 
 
 class PopulationBasedTraining(harness.TestCase):
-    def submit(self, **changes):
-        spec = {
-            "name": "pbt",
-            "command": ["/usr/bin/python3", self.write("train.py", TRAIN), "${x}"],
-            "args": "none",
-            "parameters": {"x": {"uniform": [0, 1]}},
+    def submit_population(self, **changes):
+        self.submit("pbt", ["/usr/bin/python3", self.write("train.py", TRAIN), "${x}"], **{
             "points": [{"x": 0.1}, {"x": 0.4}, {"x": 0.6}, {"x": 0.9}],
-            "search": {"type": "random", "metric": "loss", "mode": "min", "seed": 1},
             "scheduler": {"type": "pbt", "perturbation_interval": 3, "max_t": 16},
             "trials": 4,
-            "stop": {"grace": "2s"},
-        }
-        spec.update(changes)
-        self.cli("submit", self.write("sweep.json", json.dumps(spec)))
+            **changes})
 
     def first_takeover(self):
         """The number of a trial that has taken over from another one."""
@@ -82,7 +74,7 @@ class PopulationBasedTraining(harness.TestCase):
         self.start_server()
         self.start_worker("w1")
         self.start_worker("w2")
-        self.submit()
+        self.submit_population()
         self.wait_sweep("pbt")
         types = self.stubs().types
         self.assertEqual([t.state for t in self.trials("pbt")], [types.Trial.COMPLETED] * 4)
@@ -97,7 +89,7 @@ class PopulationBasedTraining(harness.TestCase):
     def test_fewer_places_than_trials_take_turns(self):
         self.start_server()
         self.start_worker("w1", cpus=2)
-        self.submit()
+        self.submit_population()
         self.wait_sweep("pbt")
         self.assertGreater(self.check_lineage(), 0)
         for trial in self.trials("pbt"):
@@ -108,7 +100,7 @@ class PopulationBasedTraining(harness.TestCase):
         address = self.address
         self.start_worker("w1")
         self.start_worker("w2")
-        self.submit()
+        self.submit_population()
         number = self.first_takeover()
         before = [e.SerializeToString() for e in self.trial("pbt", number).lineage]
         server.kill()

@@ -1,6 +1,5 @@
 """Sweeps that share a worker: priorities, and trials that make room and go on from their checkpoints."""
 
-import json
 import os
 
 import harness
@@ -27,28 +26,15 @@ for step in range(max(done, default=0) + 1, 7):
 
 
 class Shares(harness.TestCase):
-    def submit(self, name, command, **changes):
-        spec = {
-            "name": name,
-            "command": command,
-            "args": "none",
-            "parameters": {"x": {"uniform": [0, 1]}},
-            "search": {"type": "random", "metric": "loss", "mode": "min", "seed": 1},
-            "trials": 2,
-            "stop": {"grace": "5s"},
-        }
-        spec.update(changes)
-        self.cli("submit", self.write(name + ".json", json.dumps(spec)))
-
     def test_an_urgent_sweep_gets_room_and_the_others_go_on_from_their_checkpoints(self):
         self.server = self.start_server()
         self.start_worker("w1", cpus=2)
         go_on = os.path.join(self.folder, "go-on")
-        self.submit("long", ["/usr/bin/python3", self.write("train.py", TRAIN), go_on])
+        self.submit("long", ["/usr/bin/python3", self.write("train.py", TRAIN), go_on], trials=2)
         harness.wait_for("three steps of both", lambda: [t.last_step for t in self.trials("long")] == [3, 3])
         # A sweep of the same priority waits.
         gate = os.path.join(self.folder, "gate")
-        self.submit("short", ["/bin/sh", "-c", "echo loss=1; until [ -e %s ]; do sleep 0.05; done" % gate])
+        self.submit("short", ["/bin/sh", "-c", "echo loss=1; until [ -e %s ]; do sleep 0.05; done" % gate], trials=2)
         waits = self.cli("why", "short").stdout
         self.assertIn("every place is taken by other trials", waits)
         said = self.cli("set", "short", "--priority", "5").stderr
@@ -76,7 +62,7 @@ class Shares(harness.TestCase):
 
     def test_what_cannot_be_set_is_refused(self):
         self.start_server()
-        self.submit("one", ["/bin/true"])
+        self.submit("one", ["/bin/true"], trials=2)
         nothing = self.cli("set", "one", check=False)
         self.assertEqual(nothing.returncode, 2)
         self.assertIn("nothing to set", nothing.stderr)

@@ -1,7 +1,6 @@
 #include "worker/gpus/hand_over.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <iterator>
 #include <utility>
 
@@ -16,15 +15,6 @@ constexpr int64_t kLookMs = 100;                  // at what is waited for; a lo
 constexpr int64_t kLookAtQuarantinedMs = 1'000;
 constexpr size_t kPidsNamedMax = 4;
 
-// "1.5 GiB", "0 MiB".
-std::string BytesText(int64_t bytes) {
-  constexpr double kMiB = 1 << 20, kGiB = 1 << 30;
-  const auto size = static_cast<double>(bytes);
-  char text[48];
-  std::snprintf(text, sizeof text, size < kGiB ? "%.0f MiB" : "%.1f GiB", size / (size < kGiB ? kMiB : kGiB));
-  return text;
-}
-
 std::string HoldersText(const std::vector<GpuProcess>& processes) {
   std::vector<std::string> names;
   for (const GpuProcess& one : processes) {
@@ -33,7 +23,7 @@ std::string HoldersText(const std::vector<GpuProcess>& processes) {
       break;
     }
     names.push_back("pid " + std::to_string(one.pid) +
-                    (one.bytes.has_value() ? " (" + BytesText(*one.bytes) + ")" : ""));
+                    (one.bytes.has_value() ? " (" + MemoryText(*one.bytes) + ")" : ""));
   }
   return Join(names, ", ");
 }
@@ -84,7 +74,7 @@ std::string HandOver::StillHeld(const Held& held) const {
   if (!now.has_value() || !held.use.unclaimed_before.has_value()) return "";
   const int64_t more = *now - *held.use.unclaimed_before;
   if (more <= kDeviceSlackBytes) return "";
-  return BytesText(more) + " of its memory are not back" + after +
+  return MemoryText(more) + " of its memory are not back" + after +
          (named ? "; held by " + HoldersText(*processes) : "");
 }
 

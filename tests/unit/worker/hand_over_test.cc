@@ -101,7 +101,7 @@ TEST_F(HandOverTest, TheReasonNamesBytesAttemptAndHolders) {
   Gone({{"a", true, kGiB / 2}});
   EXPECT_EQ(hand_over_.held()[0].reason,
             "2.5 GiB of its memory are not back after all processes of digits/0#1 have ended; held by pid 11 "
-            "(2.0 GiB), pid 12");
+            "(2 GiB), pid 12");
   // With every byte that moves nothing is told anew.
   driver_.used["a"] = 4 * kGiB;
   Advance(Seconds(1));
@@ -124,8 +124,8 @@ TEST_F(HandOverTest, StrangersThatLiveAreNotInTheWay) {
   driver_.processes["a"] = {{50, 3 * kGiB}, {52, 5 * kGiB}};
   Gone({{"a", true, before}});
   EXPECT_EQ(hand_over_.held()[0].reason,
-            "5.0 GiB of its memory are not back after all processes of digits/0#1 have ended; held by pid 52 "
-            "(5.0 GiB)");
+            "5 GiB of its memory are not back after all processes of digits/0#1 have ended; held by pid 52 "
+            "(5 GiB)");
 }
 
 TEST_F(HandOverTest, OnAShareOnlyItsOwnDeadProcessesCount) {
@@ -137,7 +137,7 @@ TEST_F(HandOverTest, OnAShareOnlyItsOwnDeadProcessesCount) {
   Gone({{"a", false, 0}}, {1, 2});
   EXPECT_EQ(Held(), "a");
   EXPECT_EQ(hand_over_.held()[0].reason,
-            "memory is still held by pid 2 (1.0 GiB) after all processes of digits/0#1 have ended");
+            "memory is still held by pid 2 (1 GiB) after all processes of digits/0#1 have ended");
   alive_ = {2};
   Advance(Seconds(1));
   EXPECT_EQ(Held(), "") << "the number was given to another process";
