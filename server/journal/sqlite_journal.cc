@@ -1,6 +1,8 @@
 #include "server/journal/sqlite_journal.h"
 
+#include <fcntl.h>
 #include <sqlite3.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -13,6 +15,7 @@
 #include <set>
 #include <thread>
 #include <type_traits>
+#include <vector>
 
 #include "common/check.h"
 #include "common/log.h"
@@ -57,7 +60,11 @@ constexpr int kCheckpointPages = 4'000;      // 16 MiB of log: then the checkpoi
 constexpr int kCheckpointPagesMax = 65'536;  // 256 MiB: then the writer waits for a checkpoint
 constexpr int64_t kPurgeRowsPerStep = 2'000;
 
-// Checkpoints the write-ahead log on a thread and a connection of its own, so that no commit waits for it.
+// Checkpoints the write-ahead log on a thread and a connection of its own, so that no commit waits for all of it.
+//
+// What is committed meanwhile is left over, and SQLite writes over the log from its start only once nothing is: the
+// writer does this rest itself (TakeDone). A log that never begins anew grows, and in a growing file a commit is more
+// than one write to the disk.
 class Checkpointer {
  public:
   explicit Checkpointer(std::unique_ptr<SqliteDatabase> database)
@@ -77,6 +84,8 @@ class Checkpointer {
     }
     wake_.notify_one();
   }
+  // Whether one has ended since this was asked last.
+  bool TakeDone() { return done_.exchange(false, std::memory_order_acq_rel); }
 
  private:
   void Run() {
@@ -87,6 +96,7 @@ class Checkpointer {
       wanted_ = false;
       lock.unlock();
       sqlite3_wal_checkpoint_v2(database_->handle(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+      done_.store(true, std::memory_order_release);
       lock.lock();
     }
   }
@@ -95,8 +105,27 @@ class Checkpointer {
   std::condition_variable wake_;
   bool wanted_ = false;
   bool stopping_ = false;
+  std::atomic<bool> done_ = false;
   std::thread thread_;
 };
+
+// Gives the write-ahead log its blocks beforehand: a commit that writes over them is one write to the disk, one that
+// makes the file longer is several. SQLite takes what follows its own frames for the rest of an older log. Best effort:
+// without room the log grows as it needs to.
+void PreallocateLog(const std::string& path) {
+  const int fd = open((path + "-wal").c_str(), O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return;
+  constexpr off_t kBytes = off_t{kCheckpointPages + kCheckpointPages / 4} * 4096;
+  const std::vector<char> zeros(1 << 20, 0);
+  for (off_t at = lseek(fd, 0, SEEK_END); at >= 0 && at < kBytes;) {
+    const size_t wanted = std::min(zeros.size(), static_cast<size_t>(kBytes - at));
+    const ssize_t written = pwrite(fd, zeros.data(), wanted, at);
+    if (written <= 0) break;
+    at += written;
+  }
+  fdatasync(fd);
+  close(fd);
+}
 
 void BindVerdict(const Verdict& verdict, SqliteStatement* s) {
   if (verdict == Verdict{}) {
@@ -240,6 +269,7 @@ class SqliteJournal : public Journal {
   uint64_t last_seq_ = 0;
   std::map<SweepId, std::shared_ptr<const Space>> spaces_;  // to write and read points
   int wal_pages_ = 0;
+  int checkpoint_at_ = kCheckpointPages;  // pages of log
   Status failed_;
 
   // Deleted sweeps whose rows are still there: (sweep, table it has come to, seq it has come to).
@@ -283,6 +313,7 @@ Status SqliteJournal::Initialise(const std::string& path) {
         return SQLITE_OK;
       },
       this);
+  PreallocateLog(path);
   return OkStatus();
 }
 
@@ -320,6 +351,8 @@ Status SqliteJournal::Append(const std::vector<Event>& events) {
   if (events.empty()) return OkStatus();
   if (wal_pages_ > kCheckpointPagesMax) {
     sqlite3_wal_checkpoint_v2(database_->handle(), nullptr, SQLITE_CHECKPOINT_RESTART, nullptr, nullptr);
+  } else if (checkpointer_->TakeDone()) {
+    sqlite3_wal_checkpoint_v2(database_->handle(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
   }
   const uint64_t seq_before = last_seq_;
   const size_t purges_before = purges_.size();
@@ -337,7 +370,11 @@ Status SqliteJournal::Append(const std::vector<Event>& events) {
     }
     return failed_ = error;
   }
-  if (wal_pages_ > kCheckpointPages) checkpointer_->Wake();
+  if (wal_pages_ < checkpoint_at_ - kCheckpointPages) checkpoint_at_ = kCheckpointPages;  // the log began anew
+  if (wal_pages_ > checkpoint_at_) {
+    checkpoint_at_ = wal_pages_ + kCheckpointPages;
+    checkpointer_->Wake();
+  }
   return OkStatus();
 }
 
