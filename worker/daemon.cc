@@ -20,6 +20,7 @@
 #include "worker/link/convert.h"
 #include "worker/link/transfer.h"
 #include "worker/process/files.h"
+#include "worker/process/replace.h"
 
 extern char** environ;
 
@@ -28,6 +29,8 @@ namespace {
 
 constexpr int64_t kLastAcksMsMax =
     5'000;  // at the end, for the controller to take over the last records
+
+constexpr int kTryProgramMsMax = 5'000;  // no heartbeat goes out meanwhile
 
 constexpr int64_t kLastCheckpointsMsMax = 30'000;  // the same for copies of checkpoints
 
@@ -84,15 +87,25 @@ Daemon::~Daemon() {
   }
 }
 
-StatusOr<std::unique_ptr<Daemon>> Daemon::Create(DaemonOptions options) {
+StatusOr<std::unique_ptr<Daemon>> Daemon::Create(DaemonOptions options, std::optional<HandOn> handed_on) {
   std::unique_ptr<Daemon> daemon(new Daemon(std::move(options)));
-  TS_RETURN_IF_ERROR(daemon->Init());
+  TS_RETURN_IF_ERROR(daemon->Init(std::move(handed_on)));
   return daemon;
 }
 
-Status Daemon::Init() {
+Status Daemon::Init(std::optional<HandOn> handed_on) {
   wall_offset_ms_ = ClockMs(CLOCK_REALTIME) - ClockMs(CLOCK_BOOTTIME);
   boot_id_ = RandomHex(8);
+  std::optional<ProcessesSnapshot> trials;
+  if (handed_on.has_value()) {
+    boot_id_ = handed_on->boot_id;
+    wall_offset_ms_ = handed_on->wall_offset_ms;
+    welcomed_ever_ = handed_on->welcomed_ever;
+    lock_fd_ = handed_on->lock_fd;
+    fcntl(lock_fd_, F_SETFD, FD_CLOEXEC);
+    trials = std::move(handed_on->processes);
+    agent_.Adopt(std::move(handed_on->agent));
+  }
   wake_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   sigset_t signals;
   sigemptyset(&signals);
@@ -100,21 +113,9 @@ Status Daemon::Init() {
   signal_fd_ = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
   if (wake_fd_ < 0 || signal_fd_ < 0) return ErrnoStatus(errno, "cannot make an event descriptor");
   TS_RETURN_IF_ERROR(Annotate(MakeFolder(options_.state_dir), "--state-dir"));
-  TS_RETURN_IF_ERROR(LockStateDir());
+  if (!handed_on.has_value()) TS_RETURN_IF_ERROR(LockStateDir());
   TS_RETURN_IF_ERROR(FindGpus());
-
-  SupervisorOptions processes;
-  processes.state_dir = options_.state_dir;
-  TS_ASSIGN_OR_RETURN(processes.instance, InstanceId());
-  processes.trainer = options_.trainer;
-  processes.inherited_env = Environment();
-  processes.use_cgroups = options_.use_cgroups;
-  processes.gpus = driver_.get();
-  processes.device_release = Milliseconds(options_.gpu_release_ms);
-  TS_ASSIGN_OR_RETURN(supervisor_, Supervisor::Create(std::move(processes), &agent_, Now()));
-  if (supervisor_->leftovers_killed() > 0) {
-    Log(LogLevel::kWarning, "leftovers_ended", {{"processes", supervisor_->leftovers_killed()}});
-  }
+  TS_RETURN_IF_ERROR(StartSupervisor(std::move(trials)));
   TS_RETURN_IF_ERROR(RestoreSpool());
 
   LinkOptions link;
@@ -130,12 +131,40 @@ Status Daemon::Init() {
   TS_ASSIGN_OR_RETURN(transport_, GrpcTransport::Create(link));
   mover_ = std::make_unique<CheckpointMover>(options_.state_dir + "/trials", transport_.get(), link.wake);
   TS_ASSIGN_OR_RETURN(link_, Link::Start(std::move(link)));
+  if (handed_on.has_value()) {
+    spool_->set_missing(std::move(handed_on->not_spooled));
+    for (const SaveCheckpoint& save : handed_on->saves) mover_->Save(save);
+    Log(LogLevel::kInfo, "trials_taken_over",
+        {{"version", TUNESMITH_VERSION},
+         {"running", static_cast<uint64_t>(supervisor_->running())},
+         {"attempts", static_cast<uint64_t>(agent_.open())}});
+  }
   Log(LogLevel::kInfo, "worker_started",
       {{"name", options_.name},
        {"controller", options_.controller},
        {"cpus", options_.cpus},
        {"gpus", static_cast<uint64_t>(gpus_.size())},
        {"state_dir", options_.state_dir}});
+  return OkStatus();
+}
+
+Status Daemon::StartSupervisor(std::optional<ProcessesSnapshot> trials) {
+  SupervisorOptions processes;
+  processes.state_dir = options_.state_dir;
+  TS_ASSIGN_OR_RETURN(processes.instance, InstanceId());
+  processes.trainer = options_.trainer;
+  processes.inherited_env = Environment();
+  processes.use_cgroups = options_.use_cgroups;
+  processes.gpus = driver_.get();
+  processes.device_release = Milliseconds(options_.gpu_release_ms);
+  if (trials.has_value()) {
+    TS_ASSIGN_OR_RETURN(supervisor_, Supervisor::Adopt(std::move(processes), &agent_, *std::move(trials), Now()));
+    return OkStatus();
+  }
+  TS_ASSIGN_OR_RETURN(supervisor_, Supervisor::Create(std::move(processes), &agent_, Now()));
+  if (supervisor_->leftovers_killed() > 0) {
+    Log(LogLevel::kWarning, "leftovers_ended", {{"processes", supervisor_->leftovers_killed()}});
+  }
   return OkStatus();
 }
 
@@ -188,6 +217,7 @@ Status Daemon::RestoreSpool() {
   spool_.emplace(std::move(spool));
   TS_ASSIGN_OR_RETURN(auto left, spool_->Load());
   for (auto& [key, attempt] : left) {
+    if (agent_.Knows(key)) continue;
     Log(LogLevel::kWarning, "attempt_was_cut_short",
         {{"attempt", KeyText(key)}, {"records", static_cast<uint64_t>(attempt.records.size())}});
     agent_.Restore(key, std::move(attempt.records), attempt.last_sequence);
@@ -211,6 +241,7 @@ Status Daemon::Run() {
     }
     Carry(now);
     SendWhatIsDue(now);
+    if (std::exchange(replace_asked_, false)) HandOver(now);
     if (MayLeave(now)) break;
     Wait(now);
   }
@@ -233,6 +264,10 @@ void Daemon::Wait(Time now) {
 void Daemon::TakeSignals(Time now) {
   signalfd_siginfo info = {};
   while (read(signal_fd_, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
+    if (info.ssi_signo == SIGHUP && !options_.parent_death) {
+      replace_asked_ = true;
+      continue;
+    }
     ++stop_signals_;
     Log(LogLevel::kInfo, "asked_to_leave",
         {{"signal", static_cast<uint32_t>(info.ssi_signo)},
@@ -382,6 +417,33 @@ bool Daemon::MayLeave(Time now) {
     leave_at_ = now + Milliseconds(mover_->saving() ? kLastCheckpointsMsMax : kLastAcksMsMax);
   }
   return now >= leave_at_;
+}
+
+void Daemon::HandOver(Time now) {
+  if (stop_signals_ > 0) {
+    Log(LogLevel::kWarning, "not_replaced", {{"reason", "this worker was asked to leave"}});
+    return;
+  }
+  // Once it has taken this one's place, it is too late to find that it is none.
+  std::vector<std::string> trial_run = options_.arguments;
+  trial_run.insert(trial_run.end(), {"--can-take-over", std::to_string(kHandOnFormat)});
+  Status replaced = TryProgram(options_.program, trial_run, kTryProgramMsMax);
+  if (replaced.ok()) {
+    const HandOn hand_on{boot_id_,
+                         wall_offset_ms_,
+                         welcomed_ever_,
+                         lock_fd_,
+                         agent_.Snapshot(now),
+                         supervisor_->Snapshot(),
+                         mover_->Unsaved(),
+                         spool_->missing()};
+    Log(LogLevel::kInfo, "worker_is_replaced",
+        {{"program", options_.program}, {"running", static_cast<uint64_t>(supervisor_->running())}});
+    replaced = BecomeProgram(options_.program, options_.arguments, EncodeHandOn(hand_on), hand_on.Descriptors());
+  }
+  Log(LogLevel::kError, "not_replaced",
+      {{"reason", Message(replaced)},
+       {"hint", "this program goes on and its trials with it; put one there that runs, and send SIGHUP again"}});
 }
 
 void Daemon::Wire::FillHeld(const HeldDevice& held, v1::Device* device) {

@@ -15,6 +15,7 @@
 #include "worker/link/link.h"
 #include "worker/link/spool.h"
 #include "worker/options.h"
+#include "worker/process/hand_on.h"
 #include "worker/process/supervisor.h"
 
 namespace tunesmith::worker {
@@ -22,17 +23,20 @@ namespace tunesmith::worker {
 class Daemon {
  public:
   // Locks the state directory, ends what a killed daemon left, finds the GPUs, and starts to
-  // connect. The error says what to do.
-  static StatusOr<std::unique_ptr<Daemon>> Create(DaemonOptions options);
+  // connect. `handed_on`: by the program whose place this one has taken; what that ran goes on. The
+  // error says what to do.
+  static StatusOr<std::unique_ptr<Daemon>> Create(DaemonOptions options, std::optional<HandOn> handed_on);
   ~Daemon();
 
-  // Until SIGTERM or SIGINT and the drain that follows. These signals must be blocked in every
-  // thread. The calling thread must be the one that called Create.
+  // Until SIGTERM or SIGINT and the drain that follows; or until another program takes this one's
+  // place, after SIGHUP. These signals must be blocked in every thread.
+  // The calling thread must be the one that called Create.
   Status Run();
 
  private:
   explicit Daemon(DaemonOptions options);
-  Status Init();
+  Status Init(std::optional<HandOn> handed_on);
+  Status StartSupervisor(std::optional<ProcessesSnapshot> trials);
   Status LockStateDir();
   StatusOr<std::string> InstanceId();
   Status FindGpus();
@@ -47,6 +51,8 @@ class Daemon {
   void Carry(Time now);
   void SendWhatIsDue(Time now);
   bool MayLeave(Time now);
+  // Returns only if no other program takes this one's place.
+  void HandOver(Time now);
 
   DaemonOptions options_;
   int lock_fd_ = -1;
@@ -73,6 +79,7 @@ class Daemon {
   Time heartbeat_at_{0};
   std::string last_trouble_;  // of the connection, so that the log does not repeat it
 
+  bool replace_asked_ = false;
   int stop_signals_ = 0;
   Time stop_all_at_ = kTimeNever;
   Time leave_at_ = kTimeNever;  // even if ends were not acknowledged

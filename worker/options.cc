@@ -6,8 +6,11 @@
 #include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <filesystem>
+#include <iostream>
 
 #include "common/limits.h"
+#include "worker/process/hand_on.h"
+#include "worker/process/replace.h"
 
 namespace tunesmith::worker {
 namespace {
@@ -62,10 +65,12 @@ std::variant<DaemonOptions, int> ParseDaemonOptions(int argc, char** argv) {
   double drain_seconds = 0;
   double gpu_release_seconds = static_cast<double>(options.gpu_release_ms) / 1000;
   bool no_cgroups = false;
+  int take_over_format = kHandOnFormat;
   CLI::App app("Runs the trials that a tunesmith-server sends to this machine.");
   app.footer(
       "Signals: SIGTERM or SIGINT drains (see --drain-timeout) and leaves; a second one kills what "
-      "runs.\n"
+      "runs. SIGHUP starts the program anew, which may be a newer one by then; trials run on (with "
+      "--parent-death it drains).\n"
       "Exit codes: 0 left after a drain, 1 cannot run, 2 wrong options.");
   app.add_option("--controller", options.controller, "HOST:PORT of tunesmith-server")
       ->capture_default_str();
@@ -101,6 +106,10 @@ std::variant<DaemonOptions, int> ParseDaemonOptions(int argc, char** argv) {
                "drain, as after SIGTERM, when the process that started this one ends");
   app.add_flag("--no-cgroups", no_cgroups, "tell process trees by sessions and marks only");
   app.add_flag("--verbose", options.verbose, "log more");
+  const CLI::Option* const can_take_over =
+      app.add_option("--can-take-over", take_over_format,
+                     "check the options, and whether this program can take over the trials of one that hands "
+                     "them on in this format; then leave");
   try {
     app.parse(argc, argv);
     for (const std::string& label : labels) {
@@ -120,6 +129,14 @@ std::variant<DaemonOptions, int> ParseDaemonOptions(int argc, char** argv) {
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? 0 : kExitUsage;
   }
+  if (can_take_over->count() > 0) {
+    if (take_over_format == kHandOnFormat) return 0;
+    std::cerr << "tunesmith-worker " << TUNESMITH_VERSION << " takes over trials in format " << kHandOnFormat
+              << " alone, not in format " << take_over_format << "\n";
+    return 1;
+  }
+  options.program = OwnProgram(argv[0]);
+  options.arguments.assign(argv, argv + argc);
   if (options.name.empty()) options.name = HostName();
   if (options.state_dir.empty()) options.state_dir = DefaultStateDir();
   if (options.cpus == 0) options.cpus = UsableCpus();

@@ -5,6 +5,7 @@
 #include <map>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "common/limits.h"
 
@@ -27,6 +28,9 @@ struct DaemonOptions {
   bool parent_death = false;  // drain, as after SIGTERM, when the parent process ends
   bool use_cgroups = true;
   bool verbose = false;
+  // For the program that takes this one's place after SIGHUP.
+  std::string program;
+  std::vector<std::string> arguments;  // the program's name first
 };
 
 // The options with defaults filled in, or the exit code after help or an error was printed.

@@ -282,6 +282,25 @@ void Agent::Restore(const AttemptKey& key, std::vector<RecordPtr> records, uint6
   }
 }
 
+AgentSnapshot Agent::Snapshot(Time now) const {
+  TS_CHECK(outputs_.empty(), "handed on with work that is not carried out");
+  AgentSnapshot snapshot{attempts_, draining_, lease_, welcomed_ ? now + lease_ : lease_ends_};
+  for (auto& [key, attempt] : snapshot.attempts) {
+    TS_CHECK(attempt.phase != Phase::kStarting, "handed on while it starts");
+    if (attempt.phase == Phase::kFinding) attempt.phase = Phase::kWaiting;
+    attempt.sent = 0;
+  }
+  return snapshot;
+}
+
+void Agent::Adopt(AgentSnapshot snapshot) {
+  TS_CHECK(!welcomed_ && attempts_.empty(), "adopted too late");
+  attempts_ = std::move(snapshot.attempts);
+  draining_ = snapshot.draining;
+  lease_ = snapshot.lease;
+  lease_ends_ = snapshot.lease_ends;
+}
+
 void Agent::Tick(Time now) {
   if (!welcomed_ && now >= lease_ends_) {
     lease_ends_ = kTimeNever;

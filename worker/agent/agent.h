@@ -14,15 +14,14 @@
 // (TERM, grace, KILL) runs beside these states; it applies to the whole process tree.
 #pragma once
 
-#include <deque>
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "common/limits.h"
+#include "worker/agent/snapshot.h"
 #include "worker/agent/types.h"
 
 namespace tunesmith::worker {
@@ -139,6 +138,12 @@ class Agent {
   // Takes in what a killed daemon left in its spool: records up to `last_sequence`. The attempt is
   // over; if its end is not among them, it is reported lost. Call it before the first Hello.
   void Restore(const AttemptKey& key, std::vector<RecordPtr> records, uint64_t last_sequence);
+  // For the program that takes this one's place. Call it when all outputs have been carried out. What was looked for
+  // is looked for anew, what was sent in this session is sent again.
+  AgentSnapshot Snapshot(Time now) const;
+  // Goes on from there, without a session. Call it first of all.
+  void Adopt(AgentSnapshot snapshot);
+  bool Knows(const AttemptKey& key) const { return attempts_.count(key) != 0; }
   void set_draining() { draining_ = true; }
   bool draining() const { return draining_; }
 
@@ -159,32 +164,9 @@ class Agent {
   size_t open() const { return attempts_.size(); }
 
  private:
-  enum class Phase : uint8_t { kWaiting, kFinding, kStarting, kRunning, kLeaving, kEnded };
-  enum class StopCause : uint8_t { kNone, kController, kLost, kLimit, kForgotten };
-  struct Attempt {
-    std::shared_ptr<const Assignment> assignment;  // null for a restored one
-    Phase phase = Phase::kWaiting;
-    StopCause cause = StopCause::kNone;
-    std::string cause_reason;
-    bool term_sent = false;
-    bool kill_sent = false;
-    Time kill_at = kTimeNever;
-    bool forgotten = false;    // no report, no record
-    bool named_checkpoint = false;
-    bool resume_found = false;
-    bool end_unknown = false;  // restored, and nobody saw its end
-
-    uint64_t last_sequence = 0;
-    std::deque<RecordPtr> unacked;
-    size_t unacked_bytes = 0;
-    size_t sent = 0;  // of unacked, in this session
-    bool HasNoProcess() const { return phase == Phase::kWaiting || phase == Phase::kFinding || phase == Phase::kEnded; }
-    int64_t last_step = 0;
-    int64_t measurements = 0;
-    bool steps_from_zero = false;
-    std::set<std::string> metrics_seen;     // of the declared ones
-    std::set<uint64_t> verdicts_delivered;  // sequences above the last ack
-  };
+  using Attempt = AttemptState;
+  using Phase = Attempt::Phase;
+  using StopCause = Attempt::StopCause;
   using Attempts = std::map<AttemptKey, Attempt>;
 
   Attempt* Find(const AttemptKey& key);

@@ -240,6 +240,15 @@ bool CheckpointMover::saving() const {
   return saving_ || !saves_.empty();
 }
 
+std::vector<SaveCheckpoint> CheckpointMover::Unsaved() const {
+  MutexLock lock(&mutex_);
+  std::vector<SaveCheckpoint> unsaved;
+  for (const auto& [key, save] : saves_) unsaved.push_back(save);
+  // One that is newer takes its place.
+  if (saving_ && saves_.count(saving_now_.assignment->key) == 0) unsaved.push_back(saving_now_);
+  return unsaved;
+}
+
 void CheckpointMover::RunFinder(const std::stop_token& stop) {
   while (true) {
     std::shared_ptr<const Assignment> assignment;

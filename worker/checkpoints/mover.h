@@ -80,6 +80,8 @@ class CheckpointMover {
   std::vector<std::pair<AttemptKey, Resume>> TakeResumes();
   // Whether copies are still on their way.
   bool saving() const;
+  // Those: the program that takes this one's place begins them anew.
+  std::vector<SaveCheckpoint> Unsaved() const;
 
  private:
   void RunSaver(const std::stop_token& stop);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -76,7 +77,9 @@ StatusOr<Spool::File*> Spool::FileOf(const AttemptKey& key) {
   const std::string path = PathOf(key);
   const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   if (fd < 0) return ErrnoStatus(errno, "cannot write " + path);
-  return &(files_[key] = File{fd, 0, 0});
+  // Not empty where this program has taken another's place.
+  const off_t bytes = lseek(fd, 0, SEEK_END);
+  return &(files_[key] = File{fd, std::max<int64_t>(0, bytes), 0});
 }
 
 Status Spool::Write(File* file, const std::string& bytes) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/status.h"
@@ -39,6 +40,10 @@ class Spool {
   // is cut short.
   void OnAck(const AttemptKey& key, uint64_t sequence);
   void Remove(const AttemptKey& key);
+  // Last sequence, by attempt, that its file lacks though it is not acknowledged: for the program that takes this one's
+  // place.
+  const std::map<AttemptKey, uint64_t>& missing() const { return missing_; }
+  void set_missing(std::map<AttemptKey, uint64_t> missing) { missing_ = std::move(missing); }
 
  private:
   struct File {
@@ -53,7 +58,7 @@ class Spool {
 
   std::string folder_;
   std::map<AttemptKey, File> files_;
-  std::map<AttemptKey, uint64_t> missing_;  // last sequence that the file lacks though it is not acknowledged
+  std::map<AttemptKey, uint64_t> missing_;
 };
 
 }  // namespace tunesmith::worker

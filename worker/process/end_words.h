@@ -15,6 +15,7 @@ class OutputTail {
   // The last line that is not empty, then up to ten lines before it: the first line alone tells the
   // error of a Python traceback. Valid UTF-8; at most kEndReasonBytesMax bytes.
   std::string Text() const;
+  const std::string& bytes() const { return bytes_; }
 
  private:
   std::string bytes_;

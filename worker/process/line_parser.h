@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "common/status.h"
@@ -36,6 +37,7 @@ class LineParser {
   // Why a declared metric may be missing: the first line that named one with something that is not
   // a number. "" if there was none.
   const std::string& hint() const { return hint_; }
+  void set_hint(std::string hint) { hint_ = std::move(hint); }
 
  private:
   struct Rule;

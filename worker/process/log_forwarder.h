@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "common/time.h"
 #include "worker/agent/types.h"
@@ -24,6 +25,15 @@ struct LogForwarderOptions {
 // people need. Not thread-safe.
 class LogForwarder {
  public:
+  struct State {
+    int64_t budget = 0;  // bytes that may still be sent, the last window set aside
+    int64_t tokens = 0;
+    Time refilled{0};
+    std::string window;
+    Time gathering_since{0};
+    int64_t dropped = 0;  // before the window
+  };
+
   explicit LogForwarder(LogForwarderOptions options);
 
   void Append(std::string_view bytes, Time now);
@@ -33,18 +43,15 @@ class LogForwarder {
   Time NextDue() const;
   // The window: the last chunk of the attempt, whatever the rate. nullopt if nothing is left.
   std::optional<LogChunk> Finish();
+  const State& state() const { return state_; }
+  void set_state(State state) { state_ = std::move(state); }
 
  private:
   void Refill(Time now);
   LogChunk Pop();
 
   LogForwarderOptions options_;
-  int64_t budget_;  // bytes that may still be sent, the last window set aside
-  int64_t tokens_;
-  Time refilled_{0};
-  std::string window_;
-  Time gathering_since_{0};
-  int64_t dropped_ = 0;  // before the window
+  State state_;
 };
 
 }  // namespace tunesmith::worker

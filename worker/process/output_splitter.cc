@@ -6,12 +6,12 @@ namespace tunesmith::worker {
 
 size_t OutputSplitter::TakeLine(std::string_view bytes, const OnLine& on_line) {
   if (bytes.empty()) return 0;
-  if (after_return_) {
+  if (state_.after_return) {
     // Only now is it known whether the '\r' ended the line or a state of it.
-    after_return_ = false;
+    state_.after_return = false;
     const bool newline = bytes.front() == '\n';
-    on_line(partial_, !newline);
-    partial_.clear();
+    on_line(state_.partial, !newline);
+    state_.partial.clear();
     return newline ? 1 : 0;
   }
   const size_t end = bytes.find_first_of("\r\n");
@@ -21,25 +21,25 @@ size_t OutputSplitter::TakeLine(std::string_view bytes, const OnLine& on_line) {
   }
   Append(bytes.substr(0, end));
   if (bytes[end] == '\r') {
-    after_return_ = true;
+    state_.after_return = true;
     return end + 1;
   }
-  on_line(partial_, false);
-  partial_.clear();
+  on_line(state_.partial, false);
+  state_.partial.clear();
   return end + 1;
 }
 
 void OutputSplitter::Finish(const OnLine& on_line) {
-  after_return_ = false;
-  if (partial_.empty()) return;
-  on_line(partial_, false);
-  partial_.clear();
+  state_.after_return = false;
+  if (state_.partial.empty()) return;
+  on_line(state_.partial, false);
+  state_.partial.clear();
 }
 
 void OutputSplitter::Append(std::string_view bytes) {
-  const size_t room = line_bytes_max_ - std::min(line_bytes_max_, partial_.size());
-  partial_.append(bytes.substr(0, room));
-  if (bytes.size() > room) cut_bytes_ += static_cast<int64_t>(bytes.size() - room);
+  const size_t room = line_bytes_max_ - std::min(line_bytes_max_, state_.partial.size());
+  state_.partial.append(bytes.substr(0, room));
+  if (bytes.size() > room) state_.cut_bytes += static_cast<int64_t>(bytes.size() - room);
 }
 
 }  // namespace tunesmith::worker

@@ -6,6 +6,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace tunesmith::worker {
 
@@ -17,6 +18,12 @@ class OutputSplitter {
   // `progress`: more states of the same line may follow.
   using OnLine = std::function<void(std::string_view line, bool progress)>;
 
+  struct State {
+    std::string partial;
+    bool after_return = false;  // a '\r' ended the last bytes: a '\n' may follow
+    int64_t cut_bytes = 0;
+  };
+
   explicit OutputSplitter(size_t line_bytes_max) : line_bytes_max_(line_bytes_max) {}
 
   // Takes bytes up to and including the next end of a line, and calls `on_line` at most once.
@@ -25,15 +32,15 @@ class OutputSplitter {
   // The rest without an end of line, if any.
   void Finish(const OnLine& on_line);
   // Bytes of lines that were cut.
-  int64_t cut_bytes() const { return cut_bytes_; }
+  int64_t cut_bytes() const { return state_.cut_bytes; }
+  const State& state() const { return state_; }
+  void set_state(State state) { state_ = std::move(state); }
 
  private:
   void Append(std::string_view bytes);
 
   size_t line_bytes_max_;
-  std::string partial_;
-  bool after_return_ = false;  // a '\r' ended the last bytes: a '\n' may follow
-  int64_t cut_bytes_ = 0;
+  State state_;
 };
 
 }  // namespace tunesmith::worker

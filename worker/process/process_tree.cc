@@ -183,6 +183,11 @@ void ProcessForest::AddLeader(pid_t leader, std::string mark) {
   leaders_[leader] = std::move(mark);
 }
 
+void ProcessForest::set_past(Past past) {
+  all_children_are_ours_ = past.all_children_are_ours;
+  seen_ = std::move(past.seen);
+}
+
 void ProcessForest::RemoveLeader(pid_t leader) {
   leaders_.erase(leader);
   members_.erase(leader);

@@ -65,11 +65,20 @@ class Cgroups {
 // thread-safe.
 class ProcessForest {
  public:
+  using Identity = std::pair<pid_t, uint64_t>;
+  // What it has seen, for the program that takes this one's place.
+  struct Past {
+    bool all_children_are_ours = false;
+    std::map<Identity, pid_t> seen;  // leader of every descendant
+  };
+
   // `variable` = `mark` of a leader stands in the environment of its tree.
   explicit ProcessForest(std::string variable);
 
   void AddLeader(pid_t leader, std::string mark);
   void RemoveLeader(pid_t leader);
+  Past past() const { return {all_children_are_ours_, seen_}; }
+  void set_past(Past past);
   // Looks at all processes, remembers where each belongs, and reaps orphans that have ended.
   void Refresh();
   // Live processes of the leader's tree, the leader included, as of the last Refresh.
@@ -78,7 +87,6 @@ class ProcessForest {
   bool has_strays() const { return has_strays_; }
 
  private:
-  using Identity = std::pair<pid_t, uint64_t>;
   pid_t LeaderOf(const ProcessInfo& process, const std::map<pid_t, ProcessInfo>& all, pid_t self);
   pid_t LeaderOfUnmarked(const ProcessInfo& orphan, const std::map<pid_t, ProcessInfo>& all);
 

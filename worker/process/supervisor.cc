@@ -25,6 +25,7 @@
 #include "worker/process/log_forwarder.h"
 #include "worker/process/output_splitter.h"
 #include "worker/process/rate.h"
+#include "worker/process/snapshot.h"
 #include "worker/process/spawn.h"
 #include "worker/process/trial_folder.h"
 
@@ -43,57 +44,34 @@ constexpr int64_t kKillWarningMs = 30'000;
 
 }  // namespace
 
-struct Supervisor::Trial {
+struct Supervisor::Trial : TrialState {
   AttemptKey key;
-  std::shared_ptr<const Assignment> assignment;
   AttemptPaths paths;
   uint64_t number = 0;
-  SpawnedProcess process;
-  std::string cgroup;
-  Time started;
 
   std::unique_ptr<LineParser> parser;
   OutputSplitter splitter{kTrialLineBytesMax};
-  std::string unparsed;            // of stdout, read and not yet taken
-  std::optional<Report> progress;  // last state of a line that is being redrawn
-  std::string channel_in;
-  std::string channel_out;
-  bool noted_from_zero = false;
-  bool channel_used = false;  // then stdout is not parsed: no report twice
   bool watched[3] = {false, false, false};
   bool held = false;  // no reading until acknowledgements or time give room
-
   LogForwarder forwarder;
-  int log_fd = -1;
-  int64_t log_bytes = 0;
-  int64_t log_bytes_left_out = 0;
   OutputTail stdout_tail;
   OutputTail stderr_tail;
-  std::string failed_reason;
   TokenBucket bytes_rate;
   TokenBucket report_rate;
 
   bool exited = false;
-  bool told_exit = false;
   siginfo_t exit_info = {};
-  bool kill_sent = false;
-  Time kill_sent_at = kTimeNever;
   bool warned = false;
-  bool oom_suspected = false;
-  std::vector<DeviceUse> devices;
-  std::set<int64_t> pids;  // that were seen in its tree; only with devices
 
-  Trial(const LogForwarderOptions& log, int64_t bytes_per_second, int64_t reports_per_second,
-        Time now)
-      : started(now),
+  Trial(TrialState state, const SupervisorOptions& options, const LogForwarderOptions& log, Time now)
+      : TrialState(std::move(state)),
+        key(assignment->key),
+        paths(PathsOf(options.state_dir + "/trials", *assignment)),
         forwarder(log),
-        bytes_rate(bytes_per_second, bytes_per_second, now),
-        report_rate(reports_per_second, static_cast<int64_t>(kUnackedRecordsMax), now) {}
+        bytes_rate(options.read_bytes_per_second_max, options.read_bytes_per_second_max, now),
+        report_rate(options.reports_per_second_max, static_cast<int64_t>(kUnackedRecordsMax), now) {}
   ~Trial() {
-    for (int fd :
-         {process.pidfd, process.stdout_fd, process.stderr_fd, process.channel_fd, log_fd}) {
-      if (fd >= 0) close(fd);
-    }
+    for (int fd : Descriptors()) close(fd);
   }
   int Fd(Source source) const {
     switch (source) {
@@ -125,17 +103,25 @@ Supervisor::Supervisor(SupervisorOptions options, Agent* agent)
 StatusOr<std::unique_ptr<Supervisor>> Supervisor::Create(SupervisorOptions options, Agent* agent,
                                                            Time now) {
   std::unique_ptr<Supervisor> supervisor(new Supervisor(std::move(options), agent));
-  TS_RETURN_IF_ERROR(supervisor->Init(now));
+  TS_RETURN_IF_ERROR(supervisor->Init());
+  TS_RETURN_IF_ERROR(supervisor->EndLeftovers(now));
   return supervisor;
 }
 
-Status Supervisor::Init(Time now) {
+StatusOr<std::unique_ptr<Supervisor>> Supervisor::Adopt(SupervisorOptions options, Agent* agent,
+                                                        ProcessesSnapshot snapshot, Time now) {
+  std::unique_ptr<Supervisor> supervisor(new Supervisor(std::move(options), agent));
+  TS_RETURN_IF_ERROR(supervisor->Init());
+  TS_RETURN_IF_ERROR(supervisor->TakeOver(std::move(snapshot), now));
+  return supervisor;
+}
+
+Status Supervisor::Init() {
   epoll_fd_ = epoll_create1(EPOLL_CLOEXEC);
   if (epoll_fd_ < 0) return ErrnoStatus(errno, "cannot make an epoll descriptor");
   if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) return ErrnoStatus(errno, "cannot become a subreaper");
   TS_RETURN_IF_ERROR(MakeFolder(options_.state_dir + "/trials"));
   TS_RETURN_IF_ERROR(MakeFolder(options_.state_dir + "/running"));
-  TS_RETURN_IF_ERROR(EndLeftovers(now));
   if (options_.use_cgroups) cgroups_ = Cgroups::Open();
   oom_kills_ = ReadOomKills().value_or(0);
   return OkStatus();
@@ -224,7 +210,14 @@ Status Supervisor::EndLeftovers(Time now) {
     return Annotate(killed.status(), "cannot end what an earlier daemon left running");
   leftovers_killed_ += left.groups.empty() ? *killed : 0;
   for (const std::string& group : left.groups) Cgroups::Remove(group);
-  // Their devices get the same time to come back as after any other end.
+  // Of a program whose place this one has taken without being told what it ran.
+  for (const auto& [pid, start] : left.leaders) waitpid(pid, nullptr, WNOHANG);
+  AwaitDevices(left, pids, now);
+  return OkStatus();
+}
+
+// They get the same time to come back as after any other end.
+void Supervisor::AwaitDevices(const Leftovers& left, const std::set<int64_t>& pids, Time now) {
   for (const std::string& file : left.files) {
     const std::string attempt = file.substr(file.rfind('/') + 1);
     const auto devices = left.devices.find(attempt);
@@ -235,27 +228,70 @@ Status Supervisor::EndLeftovers(Time now) {
     }
   }
   TellDevices(now);
+}
+
+// --- handing on
+
+ProcessesSnapshot Supervisor::Snapshot() const {
+  ProcessesSnapshot snapshot{{}, forest_.past(), oom_kills_, oom_rose_at_};
+  for (const auto& [key, trial] : trials_) {
+    snapshot.trials.push_back({*trial, trial->splitter.state(), trial->forwarder.state(), trial->stdout_tail.bytes(),
+                               trial->stderr_tail.bytes(), trial->parser->hint()});
+  }
+  return snapshot;
+}
+
+Status Supervisor::TakeOver(ProcessesSnapshot snapshot, Time now) {
+  oom_kills_ = snapshot.oom_kills;
+  oom_rose_at_ = snapshot.oom_rose_at;
+  std::set<std::string> running;
+  for (TrialSnapshot& trial : snapshot.trials) {
+    running.insert(KeyText(trial.state.assignment->key));
+    TS_RETURN_IF_ERROR(TakeOverTrial(std::move(trial), now));
+  }
+  forest_.set_past(std::move(snapshot.forest));
+  // The others have ended, and are noted because their devices were waited for.
+  TS_ASSIGN_OR_RETURN(Leftovers left, ListLeftovers(options_.state_dir + "/running"));
+  std::erase_if(left.files, [&](const std::string& file) {
+    return running.count(file.substr(file.rfind('/') + 1)) != 0;
+  });
+  std::set<int64_t> pids;
+  for (const auto& [pid, start] : left.leaders) pids.insert(pid);
+  for (const auto& [key, trial] : trials_) pids.erase(trial->process.pid);
+  AwaitDevices(left, pids, now);
   return OkStatus();
+}
+
+Status Supervisor::TakeOverTrial(TrialSnapshot snapshot, Time now) {
+  auto trial = std::make_unique<Trial>(std::move(snapshot.state), options_, LogOptions(), now);
+  TS_ASSIGN_OR_RETURN(trial->parser, LineParser::Create(trial->assignment->collect, trial->assignment->metrics));
+  trial->parser->set_hint(std::move(snapshot.parser_hint));
+  trial->splitter.set_state(std::move(snapshot.splitter));
+  trial->forwarder.set_state(std::move(snapshot.forwarder));
+  trial->stdout_tail.Append(snapshot.stdout_tail);
+  trial->stderr_tail.Append(snapshot.stderr_tail);
+  for (int fd : trial->Descriptors()) fcntl(fd, F_SETFD, FD_CLOEXEC);
+  // What was read and not yet taken comes before what is still to be read: Resume sees to the order.
+  trial->held = true;
+  trial->number = ++last_number_;
+  const Status watched = Watch(trial.get(), Source::kExit);
+  Add(std::move(trial));
+  return watched;
 }
 
 // --- starting
 
 void Supervisor::Start(std::shared_ptr<const Assignment> assignment, Time now) {
   const AttemptKey key = assignment->key;
-  auto launched = Launch(*assignment, now);
+  auto launched = Launch(std::move(assignment), now);
   if (!launched.ok()) {
     Log(LogLevel::kWarning, "attempt_not_started",
         {{"attempt", KeyText(key)}, {"reason", Message(launched.status())}});
     agent_->OnStartFailed(key, Message(launched.status()), now);
     return;
   }
-  std::unique_ptr<Trial> trial = *std::move(launched);
-  trial->assignment = std::move(assignment);
-  trial->number = ++last_number_;
-  Trial* const raw = trial.get();
-  by_number_[raw->number] = raw;
-  trials_[key] = std::move(trial);
-  forest_.AddLeader(raw->process.pid, options_.instance + "/" + KeyText(key));
+  Trial* const raw = launched->get();
+  Add(*std::move(launched));
   for (Source source : {Source::kStdout, Source::kStderr, Source::kChannel, Source::kExit}) {
     const Status watched = Watch(raw, source);
     if (!watched.ok()) Log(LogLevel::kError, "watch_failed", {{"reason", Message(watched)}});
@@ -266,14 +302,23 @@ void Supervisor::Start(std::shared_ptr<const Assignment> assignment, Time now) {
                     now);
 }
 
-StatusOr<std::unique_ptr<Supervisor::Trial>> Supervisor::Launch(const Assignment& assignment,
-                                                                Time now) {
-  const LogForwarderOptions log{options_.forwarded_bytes_max, kLogBytesPerSecondMax,
-                                kLogChunkBytesMax};
-  auto trial = std::make_unique<Trial>(log, options_.read_bytes_per_second_max,
-                                       options_.reports_per_second_max, now);
-  trial->key = assignment.key;
-  trial->paths = PathsOf(options_.state_dir + "/trials", assignment);
+void Supervisor::Add(std::unique_ptr<Trial> trial) {
+  by_number_[trial->number] = trial.get();
+  forest_.AddLeader(trial->process.pid, options_.instance + "/" + KeyText(trial->key));
+  trials_[trial->key] = std::move(trial);
+}
+
+LogForwarderOptions Supervisor::LogOptions() const {
+  return {options_.forwarded_bytes_max, kLogBytesPerSecondMax, kLogChunkBytesMax};
+}
+
+StatusOr<std::unique_ptr<Supervisor::Trial>> Supervisor::Launch(std::shared_ptr<const Assignment> assigned, Time now) {
+  const Assignment& assignment = *assigned;
+  TrialState state;
+  state.assignment = std::move(assigned);
+  state.started = now;
+  auto trial = std::make_unique<Trial>(std::move(state), options_, LogOptions(), now);
+  trial->number = ++last_number_;
   const AttemptPaths& paths = trial->paths;
   TS_ASSIGN_OR_RETURN(trial->parser, LineParser::Create(assignment.collect, assignment.metrics));
   TS_RETURN_IF_ERROR(PrepareTrialFolder(assignment, paths));
@@ -644,8 +689,8 @@ void Supervisor::NoteExit(Trial* trial, Time now) {
   trial->exited = true;
   epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, trial->process.pidfd, nullptr);
   SampleOomKills(Time{now.ms + kOomSampleMs});
-  trial->oom_suspected =
-      now - oom_rose_at_ <= Milliseconds(kOomWindowMs) && oom_rose_at_ >= trial->started;
+  trial->oom_suspected = trial->oom_suspected ||
+                         (now - oom_rose_at_ <= Milliseconds(kOomWindowMs) && oom_rose_at_ >= trial->started);
   forest_every_ = Milliseconds(0);  // look at once
 }
 

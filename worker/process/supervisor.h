@@ -17,6 +17,7 @@
 #include "worker/gpus/hand_over.h"
 #include "worker/process/launch_plan.h"
 #include "worker/process/process_tree.h"
+#include "worker/process/snapshot.h"
 
 namespace tunesmith::worker {
 
@@ -47,6 +48,10 @@ class Supervisor {
   // left.
   static StatusOr<std::unique_ptr<Supervisor>> Create(SupervisorOptions options, Agent* agent,
                                                       Time now);
+  // Takes over the trials of a supervisor of this very process, which was replaced by another program: the agent knows
+  // their attempts. The descriptors are this one's from here on.
+  static StatusOr<std::unique_ptr<Supervisor>> Adopt(SupervisorOptions options, Agent* agent,
+                                                     ProcessesSnapshot snapshot, Time now);
   // Kills what still runs.
   ~Supervisor();
 
@@ -61,6 +66,7 @@ class Supervisor {
   void Run(Time now);
   Time NextDeadline() const;
   size_t running() const { return trials_.size(); }
+  ProcessesSnapshot Snapshot() const;
   // Processes of a killed daemon that Create has ended.
   int leftovers_killed() const { return leftovers_killed_; }
 
@@ -70,10 +76,15 @@ class Supervisor {
   enum class Source : uint8_t { kStdout, kStderr, kChannel, kExit };
 
   Supervisor(SupervisorOptions options, Agent* agent);
-  Status Init(Time now);
+  Status Init();
   Status EndLeftovers(Time now);
+  Status TakeOver(ProcessesSnapshot snapshot, Time now);
+  Status TakeOverTrial(TrialSnapshot snapshot, Time now);
+  void AwaitDevices(const Leftovers& left, const std::set<int64_t>& pids, Time now);
+  LogForwarderOptions LogOptions() const;
   StatusOr<Leftovers> ListLeftovers(const std::string& folder) const;
-  StatusOr<std::unique_ptr<Trial>> Launch(const Assignment& assignment, Time now);
+  StatusOr<std::unique_ptr<Trial>> Launch(std::shared_ptr<const Assignment> assigned, Time now);
+  void Add(std::unique_ptr<Trial> trial);
   Status Watch(Trial* trial, Source source);
   void Unwatch(Trial* trial, Source source);
   void CloseChannel(Trial* trial);

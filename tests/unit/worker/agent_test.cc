@@ -540,6 +540,66 @@ TEST_F(AgentTest, RestoredAttemptIsReportedLostAfterWhatTheControllerHas) {
   EXPECT_TRUE(std::get<Ended>(records[0]->kind).lost);
 }
 
+TEST_F(AgentTest, WhatIsHandedOnGoesOnWhereItStood) {
+  Welcome();
+  Run(Key(1));
+  agent_.OnReport(Key(1), LossReport(1, 0, true), now_);
+  agent_.OnStop(Key(1), "worse than the others", false, now_);
+  agent_.TakeRecords(10);
+  agent_.TakeOutputs();
+  Agent next;
+  next.Adopt(agent_.Snapshot(now_));
+  agent_ = std::move(next);
+  EXPECT_TRUE(agent_.TakeRecords(10).empty()) << "there is no session yet";
+  EXPECT_EQ(agent_.HelloAttempts(), std::vector<AttemptKey>{Key(1)});
+  Welcome({{Key(1), AttemptAnswer::Kind::kAdopt, 1, ""}});
+  // Counted from 0, numbered without a gap, and what was sent and not acknowledged is sent again.
+  agent_.OnReport(Key(1), LossReport(2, 1, true), now_);
+  const auto records = agent_.TakeRecords(10);
+  ASSERT_EQ(records.size(), 2u);
+  EXPECT_EQ(records[1]->sequence, 3u);
+  EXPECT_EQ(std::get<Measured>(records[1]->kind).step, 2);
+  agent_.TakeOutputs();
+  agent_.OnAck(Key(1), 2, now_);
+  const auto told = Take<TellTrial>();
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told[0].step, 0) << "the step as the trial counts";
+  Advance(Seconds(10));
+  const auto signals = Take<SignalTree>();
+  ASSERT_EQ(signals.size(), 1u) << "the grace began before";
+  EXPECT_TRUE(signals[0].kill);
+  agent_.OnTreeGone(Key(1), {.signal = 9}, now_);
+  const auto ended = EndSent();
+  ASSERT_TRUE(ended.has_value());
+  EXPECT_TRUE(ended->stop_requested);
+  EXPECT_EQ(ended->reason, "worse than the others (killed after the grace period)");
+}
+
+TEST_F(AgentTest, TheLeaseRunsOutThoughTheOneThatWasConnectedHasHandedOn) {
+  Welcome();
+  Run(Key(1));
+  agent_.TakeOutputs();
+  Agent next;
+  next.Adopt(agent_.Snapshot(now_));
+  agent_ = std::move(next);
+  EXPECT_EQ(agent_.NextDeadline(), now_ + Seconds(20));
+  Advance(Seconds(20));
+  EXPECT_EQ(Take<SignalTree>().size(), 1u);
+}
+
+TEST_F(AgentTest, WhatWasLookedForIsLookedForAnew) {
+  Welcome();
+  auto assignment = std::make_shared<Assignment>(*Assign(Key(1)));
+  assignment->resume = true;
+  agent_.OnAssign(assignment, now_);
+  ASSERT_EQ(Take<FindResume>().size(), 1u);
+  Agent next;
+  next.Adopt(agent_.Snapshot(now_));
+  agent_ = std::move(next);
+  agent_.Tick(now_);
+  EXPECT_EQ(Take<FindResume>().size(), 1u);
+}
+
 TEST_F(AgentTest, FloodInOneAttemptDoesNotDelayAnother) {
   Welcome();
   Run(Key(1, 0));
@@ -555,11 +615,13 @@ TEST_F(AgentTest, FloodInOneAttemptDoesNotDelayAnother) {
 // A controller and a machine that do everything wrong in every order; from one seed.
 class AgentWorld {
  public:
-  explicit AgentWorld(uint64_t seed) : rng_(seed), agent_({.unacked_records_max = 50}) {}
+  // `replaced`: now and then another agent takes this one's place.
+  AgentWorld(uint64_t seed, bool replaced) : rng_(seed), replaced_(replaced) {}
 
   void Run() {
     for (int i = 0; i < 600; ++i) {
       now_ = now_ + Milliseconds(rng_.IntInclusive(0, 3'000));
+      if (replaced_ && rng_.Below(20) == 0) Replace();
       Act();
       agent_.Tick(now_);
       Settle();
@@ -591,6 +653,13 @@ class AgentWorld {
     uint64_t last = 0;
     int ends = 0;
   };
+
+  void Replace() {
+    Agent next(kOptions);
+    next.Adopt(agent_.Snapshot(now_));
+    agent_ = std::move(next);
+    connected_ = false;
+  }
 
   void Connect() {
     std::vector<AttemptAnswer> answers;
@@ -696,8 +765,11 @@ class AgentWorld {
     }
   }
 
+  static constexpr AgentOptions kOptions{.unacked_records_max = 50};
+
   Rng rng_;
-  Agent agent_;
+  const bool replaced_;
+  Agent agent_{kOptions};
   Time now_{1};
   bool connected_ = false;
   bool acks_get_lost_ = true;
@@ -711,9 +783,97 @@ class AgentWorld {
 TEST(AgentPropertyTest, RecordsComeInOrderWithoutAGapAndEveryAttemptEndsOnce) {
   for (uint64_t seed = 1; seed <= 300; ++seed) {
     SCOPED_TRACE(seed);
-    AgentWorld(seed).Run();
+    AgentWorld(seed, false).Run();
     if (testing::Test::HasFatalFailure()) return;
   }
+}
+
+TEST(AgentPropertyTest, TheSameHoldsForAgentsThatTakeEachOthersPlace) {
+  for (uint64_t seed = 1; seed <= 300; ++seed) {
+    SCOPED_TRACE(seed);
+    AgentWorld(seed, true).Run();
+    if (testing::Test::HasFatalFailure()) return;
+  }
+}
+
+// The same inputs to two agents, one of which is replaced before each of them: both want the same.
+TEST(AgentPropertyTest, AReplacedAgentWantsWhatOneThatWasNotWants) {
+  int kills = 0;
+  for (uint64_t seed = 1; seed <= 300; ++seed) {
+    SCOPED_TRACE(seed);
+    Rng rng(seed);
+    Time now{1'000'000};
+    Agent one, other;
+    std::string wanted, wanted_of_other;
+    std::set<AttemptKey> ours;
+    std::map<AttemptKey, uint64_t> acked;
+    const auto carry = [&](Agent* agent, std::string* words) {
+      for (auto outputs = agent->TakeOutputs(); !outputs.empty(); outputs = agent->TakeOutputs()) {
+        for (const Output& output : outputs) {
+          *words += std::to_string(output.index()) + ":";
+          if (const auto* spawn = std::get_if<Spawn>(&output)) {
+            *words += KeyText(spawn->assignment->key);
+            ours.insert(spawn->assignment->key);
+            agent->OnStarted(spawn->assignment->key, 7, false, now);
+          } else if (const auto* tell = std::get_if<TellTrial>(&output)) {
+            *words += KeyText(tell->key) + "@" + std::to_string(tell->step) + (tell->stop ? tell->reason : "");
+          } else if (const auto* signal = std::get_if<SignalTree>(&output)) {
+            *words += KeyText(signal->key) + (signal->kill ? "KILL" : "TERM");
+          } else if (const auto* store = std::get_if<Store>(&output)) {
+            *words += KeyText(store->record->key) + "#" + std::to_string(store->record->sequence) + "." +
+                      std::to_string(store->record->kind.index());
+            if (const auto* m = std::get_if<Measured>(&store->record->kind)) *words += "s" + std::to_string(m->step);
+            if (const auto* e = std::get_if<Ended>(&store->record->kind)) *words += e->reason;
+          }
+          *words += "\n";
+        }
+      }
+    };
+    std::vector<AttemptAnswer> answers;
+    for (int i = 0; i < 200; ++i) {
+      now = now + Milliseconds(rng.IntInclusive(0, 2'000));
+      Agent next;
+      next.Adopt(other.Snapshot(now));
+      other = std::move(next);
+      answers.clear();
+      for (const AttemptKey& key : one.HelloAttempts()) {
+        answers.push_back({key, AttemptAnswer::Kind::kAdopt, acked[key], ""});
+      }
+      const uint64_t action = rng.Below(7);
+      const auto number = static_cast<uint32_t>(i + 1);
+      AttemptKey key = Key(number, static_cast<uint32_t>(rng.Below(4)), number);
+      if (action > 0 && !ours.empty()) {
+        auto it = ours.begin();
+        std::advance(it, static_cast<int>(rng.Below(ours.size())));
+        key = *it;
+      }
+      const bool flag = rng.Below(2) == 0;
+      const uint64_t sequence = acked[key] + rng.Below(4);
+      for (Agent* agent : {&one, &other}) {
+        // Whether it was replaced or only disconnected: it connects anew.
+        agent->OnDisconnected(now);
+        agent->OnWelcome(Seconds(20), answers, now);
+        if (action == 0) agent->OnAssign(Assign(key), now);
+        if (ours.count(key) != 0) {
+          if (action == 1 || action == 2) {
+            agent->OnReport(key, LossReport(1, flag ? std::nullopt : std::optional<int64_t>(i), flag), now);
+          }
+          if (action == 3) agent->OnVerdict(key, sequence, flag, "worse");
+          if (action == 4) agent->OnAck(key, sequence, now);
+          if (action == 5) agent->OnStop(key, "stop", flag, now);
+          if (action == 6) agent->OnTreeGone(key, {.exit_code = flag ? 0 : 1}, now);
+        }
+        agent->Tick(now);
+      }
+      if (action == 4) acked[key] = std::max(acked[key], sequence);
+      if (action == 6) ours.erase(key);
+      carry(&one, &wanted);
+      carry(&other, &wanted_of_other);
+      ASSERT_EQ(wanted, wanted_of_other);
+    }
+    kills += wanted.find("KILL") != std::string::npos ? 1 : 0;
+  }
+  EXPECT_GT(kills, 100) << "graces ran out under replaced agents too";
 }
 
 TEST(KeyTextTest, ReadsBackWhatItWrites) {
