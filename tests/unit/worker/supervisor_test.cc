@@ -516,7 +516,7 @@ TEST_P(SupervisorTest, TheEndCountsAtOnceAndTheDeviceWaitsForItsMemory) {
   ASSERT_EQ(agent_.held_devices().size(), 1u);
   EXPECT_FALSE(agent_.held_devices()[0].quarantined);
   EXPECT_EQ(agent_.held_devices()[0].reason,
-            "4.0 GiB of its memory are not back after all processes of digits/1#1 have ended");
+            "4 GiB of its memory are not back after all processes of digits/1#1 have ended");
   EXPECT_FALSE(IsEmptyFolder(dir_ + "/running")) << "a daemon that starts now must wait as well";
   // What was leased on it before the controller knew waits.
   auto next = Script(2, "echo loss=1");
@@ -548,7 +548,7 @@ TEST_P(SupervisorTest, ADeviceWhoseMemoryDoesNotComeBackIsQuarantinedUntilItDoes
   EXPECT_TRUE(EndOf(2)->lost) << "it runs elsewhere";
   ASSERT_EQ(agent_.held_devices().size(), 1u);
   EXPECT_TRUE(agent_.held_devices()[0].quarantined);
-  EXPECT_NE(EndOf(2)->reason.find("; held by pid 1999999999 (4.0 GiB)"), std::string::npos) << EndOf(2)->reason;
+  EXPECT_NE(EndOf(2)->reason.find("; held by pid 1999999999 (4 GiB)"), std::string::npos) << EndOf(2)->reason;
   gpus.used = 0;
   EXPECT_TRUE(RunUntil([&] { return agent_.held_devices().empty(); }));
 }
@@ -609,7 +609,7 @@ TEST_P(SupervisorTest, WhatAKilledDaemonLeftOnADeviceIsWaitedFor) {
   Create();
   ASSERT_EQ(agent_.held_devices().size(), 1u);
   EXPECT_EQ(agent_.held_devices()[0].reason,
-            "2.0 GiB of its memory are not back after all processes of attempt 1.1.1.1 have ended");
+            "2 GiB of its memory are not back after all processes of attempt 1.1.1.1 have ended");
   gpus.used = 1 << 30;
   EXPECT_TRUE(RunUntil([&] { return agent_.held_devices().empty(); }));
   EXPECT_TRUE(IsEmptyFolder(dir_ + "/running"));
