@@ -114,7 +114,7 @@ class Training {
     threads_ = std::max(1, Trial::cpus() / (place_ ? place_->local_size : 1));
     if (on_cpu) {
       at::set_num_threads(threads_);
-      at::set_num_interop_threads(1);
+      if (at::get_num_interop_threads() != 1) at::set_num_interop_threads(1);  // can be set once only
     }
     std::string text = parts ? options_.mode + " on " + Join(options_.devices, ", ") : devices_[0].str();
     if (on_cpu) text += ", " + std::to_string(threads_) + (threads_ == 1 ? " thread" : " threads");
