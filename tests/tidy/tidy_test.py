@@ -49,7 +49,8 @@ IMPURE_HEADERS = re.compile(
 
 # (header, files that may include it, what to do instead). `only_cc`: never in a header, wherever it is.
 ONLY_IN = [
-    (r"^torch/", r"^(worker/trainer/|examples/|tests/unit/trainer/)", "LibTorch lives in worker/trainer alone"),
+    (r"^torch/", r"^(worker/trainer/|examples/|tests/unit/trainer/|bench/trainer_bench)",
+     "LibTorch lives in worker/trainer alone"),
     (r"^sqlite3\.h$", r"^(server/journal/|bench/|tests/)", "use server/journal/journal.h"),
     (r"^spdlog/|^fmt/", r"^common/log\.cc$", "use common/log.h"),
     (r"^regex$", r"^$", "use RE2"),

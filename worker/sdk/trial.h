@@ -211,12 +211,12 @@ class Trial {
   uint64_t number() const { return internal::EnvironmentNumber("TUNESMITH_TRIAL", 0); }
   uint64_t attempt() const { return internal::EnvironmentNumber("TUNESMITH_ATTEMPT", 1); }
   // Path of the JSON file with the parameters; "" when there is none.
-  std::string config_path() const { return internal::Environment("TUNESMITH_CONFIG"); }
+  static std::string config_path() { return internal::Environment("TUNESMITH_CONFIG"); }
   // Where this attempt may write; it survives the attempt. "" when there is none.
   std::string checkpoint_dir() const { return internal::Environment("TUNESMITH_CHECKPOINT_DIR"); }
   // Where earlier attempts wrote; "" for a first attempt. May be the same directory.
   std::string resume_from() const { return internal::Environment("TUNESMITH_RESUME_FROM"); }
-  uint64_t seed(uint64_t otherwise = 0) const {
+  static uint64_t seed(uint64_t otherwise = 0) {
     return internal::EnvironmentNumber("TUNESMITH_SEED", otherwise);
   }
   // Threads that may compute at once: the lease's, or the CPUs that this process may run on.
@@ -228,7 +228,7 @@ class Trial {
     return granted >= 1 && granted <= 4096 ? static_cast<int>(granted) : usable;
   }
   // The step after which the scheduler stops every trial; 0 when it has none.
-  uint64_t max_step() const { return internal::EnvironmentNumber("TUNESMITH_MAX_STEP", 0); }
+  static uint64_t max_step() { return internal::EnvironmentNumber("TUNESMITH_MAX_STEP", 0); }
 
   // Reports the metrics of `step` (from 1, rising). `checkpoint`: the name of a complete file or
   // directory inside checkpoint_dir(), or "". Returns the newest word of the scheduler.

@@ -4,10 +4,13 @@
 
 #include <CLI/CLI.hpp>
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <iostream>
+#include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +19,7 @@
 #include "worker/trainer/datasets.h"
 #include "worker/trainer/file_bytes.h"
 #include "worker/trainer/options.h"
+#include "worker/trainer/rank_place.h"
 #include "worker/trainer/training.h"
 
 namespace tunesmith::trainer {
@@ -51,30 +55,42 @@ int Fail(Trial& trial, const Status& status, int code) {
   return code;
 }
 
-int Run(const std::string& config_path, const std::vector<std::string>& settings, Trial& trial) {
+// What the command line and the configuration say, and the place among ranks where the mode has some.
+struct Orders {
+  TrainerOptions options;
+  std::optional<RankPlace> place;
+};
+
+StatusOr<Orders> ReadOrders(const std::string& config_path, const std::vector<std::string>& settings) {
   std::string config;
   if (!config_path.empty()) {
-    auto read = ReadFileBytes(config_path, kConfigBytesMax);
-    if (!read.ok()) return Fail(trial, read.status(), kExitUsage);
-    config = *std::move(read);
-    if (config.empty()) {
-      return Fail(trial, InvalidArgument(config_path + " is empty; a JSON object is needed"),
-                  kExitUsage);
-    }
+    TS_ASSIGN_OR_RETURN(config, ReadFileBytes(config_path, kConfigBytesMax));
+    if (config.empty()) return InvalidArgument(config_path + " is empty; a JSON object is needed");
   }
-  const auto options = ParseOptions(
-      config, settings, {.epochs = static_cast<int64_t>(trial.max_step()), .seed = trial.seed()});
-  if (!options.ok()) return Fail(trial, options.status(), kExitUsage);
-  for (const std::string& note : options->notes) {
+  Orders orders;
+  TS_ASSIGN_OR_RETURN(
+      orders.options,
+      ParseOptions(config, settings, {.epochs = static_cast<int64_t>(Trial::max_step()), .seed = Trial::seed()}));
+  if (orders.options.mode == "ddp") {
+    TS_ASSIGN_OR_RETURN(orders.place, ReadRankPlace(Environment));
+  }
+  return orders;
+}
+
+int Run(const StatusOr<Orders>& orders, Trial& trial) {
+  if (!orders.ok()) return Fail(trial, orders.status(), kExitUsage);
+  const bool speaks = !orders->place || orders->place->rank == 0;
+  for (const std::string& note : orders->options.notes) {
+    if (!speaks) break;
     std::cout << note << std::endl;
     trial.Note(note);
   }
   std::error_code error;
   const DataPlaces places{Environment("TUNESMITH_DATA_DIR"),
                           std::filesystem::read_symlink(kProgram, error).parent_path().string()};
-  auto data = LoadDataset(*options, places);
+  auto data = LoadDataset(orders->options, places);
   if (!data.ok()) return Fail(trial, data.status(), kExitFailed);
-  const Status trained = Train(*options, *std::move(data), trial);
+  const Status trained = Train(orders->options, orders->place, *std::move(data), trial);
   if (!trained.ok()) return Fail(trial, trained, kExitFailed);
   return 0;
 }
@@ -85,17 +101,29 @@ int Main(int argc, char** argv) {
   app.footer(OptionsHelp() + "Exit codes: 0 done or asked to leave, 1 failed, 2 wrong options.");
   std::string config_path;
   std::vector<std::string> settings;
+  std::map<std::string, std::string> flags;
+  bool check_ranks = false;
   app.add_option("--config", config_path, "JSON file of options (default: $TUNESMITH_CONFIG)");
   app.add_option("--set", settings, "name=value, wins over the file; may be repeated")
       ->allow_extra_args(false);
+  for (const char* name : {"mode", "devices", "batch-size", "batch-per-rank", "peer-timeout"}) {
+    app.add_option(std::string("--") + name, flags[name], std::string("as --set ") + name + "=...");
+  }
+  app.add_flag("--check-ranks", check_ranks, "as --set check-ranks=yes");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? 0 : kExitUsage;
   }
+  for (const auto& [name, value] : flags) {
+    if (!value.empty()) settings.push_back(name + "=" + value);
+  }
+  if (check_ranks) settings.push_back("check-ranks=yes");
+  const auto orders = ReadOrders(config_path.empty() ? Trial::config_path() : config_path, settings);
+  // Rank 0 alone talks to the daemon: others would take verdicts from the channel that they may all have inherited.
+  if (orders.ok() && orders->place && orders->place->rank > 0) unsetenv("TUNESMITH_CHANNEL");
   Trial trial({.report_wait_ms = kVerdictWaitMs});
-  if (config_path.empty()) config_path = trial.config_path();
-  return Run(config_path, settings, trial);
+  return Run(orders, trial);
 }
 
 }  // namespace
@@ -103,5 +131,10 @@ int Main(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   tunesmith::trainer::StartAgainWithPassiveThreads(argv, tunesmith::Trial::cpus());
-  return tunesmith::trainer::Main(argc, argv);
+  const int code = tunesmith::trainer::Main(argc, argv);
+  // Threads of a broken group of ranks may still wait for a peer that is gone: end them with the process.
+  std::cout.flush();
+  std::fflush(nullptr);
+  if (code != 0) std::_Exit(code);
+  return code;
 }

@@ -18,7 +18,8 @@ constexpr size_t kLayersMax = 16;
 constexpr int64_t kWidthMax = 65'536;
 
 using Member = std::variant<std::string TrainerOptions::*, double TrainerOptions::*,
-                            int64_t TrainerOptions::*, std::vector<int64_t> TrainerOptions::*>;
+                            int64_t TrainerOptions::*, std::vector<int64_t> TrainerOptions::*,
+                            std::vector<std::string> TrainerOptions::*>;
 
 struct OptionSpec {
   const char* name;
@@ -52,7 +53,7 @@ const std::vector<OptionSpec>& Specs() {
        &T::data,
        "file (csv, digits) or directory (mnist, cifar10)"},
       {"lr", {"learning_rate"}, &T::lr, "learning rate (0.001; sgd 0.05)", 0, 1000, true},
-      {"batch_size", {"batch"}, &T::batch_size, "samples a step (64)", 1, kMany},
+      {"batch_size", {"batch"}, &T::batch_size, "samples a step, of all ranks together (64)", 1, kMany},
       {"epochs",
        {"num_epoch", "num_epochs"},
        &T::epochs,
@@ -141,6 +142,27 @@ const std::vector<OptionSpec>& Specs() {
        "epochs between checkpoints; 0: only when asked to leave (1)",
        0,
        kMany},
+      {"mode",
+       {},
+       &T::mode,
+       "on what one trial runs: docs/training.md (single)",
+       0,
+       0,
+       false,
+       false,
+       {"single", "data_parallel", "model_parallel", "ddp"}},
+      {"devices", {}, &T::devices, "data_parallel, model_parallel: where its parts compute"},
+      {"batch_per_rank", {}, &T::batch_per_rank, "ddp: samples a step of each rank", 1, kMany},
+      {"peer_timeout", {}, &T::peer_timeout, "ddp: seconds to wait for another rank (60)", 0, 86'400, true},
+      {"check_ranks",
+       {},
+       &T::check_ranks,
+       "ddp: compare the parameters of all ranks after each epoch",
+       0,
+       0,
+       false,
+       false,
+       {"no", "yes"}},
   };
   return *specs;
 }
@@ -193,6 +215,9 @@ std::string Allowed(const OptionSpec& spec) {
   if (!spec.choices.empty()) return "one of " + Join(spec.choices, ", ");
   const bool text = std::holds_alternative<std::string TrainerOptions::*>(spec.member);
   if (text) return "text";
+  if (std::holds_alternative<std::vector<std::string> TrainerOptions::*>(spec.member)) {
+    return "a list of cpu, cuda or cuda:0, cuda:1 and so on, at most " + std::to_string(spec.length);
+  }
   const bool real = std::holds_alternative<double TrainerOptions::*>(spec.member);
   const bool list = std::holds_alternative<std::vector<int64_t> TrainerOptions::*>(spec.member);
   return std::string(real   ? "a number"
@@ -273,6 +298,29 @@ std::optional<std::vector<int64_t>> IntegersIn(const json& value, const OptionSp
   return list;
 }
 
+bool IsDevice(const std::string& name) {
+  if (name == "cpu" || name == "cuda") return true;
+  const std::string number = name.starts_with("cuda:") ? name.substr(5) : "";
+  return !number.empty() && number.size() <= 2 && number.find_first_not_of("0123456789") == std::string::npos;
+}
+
+// "cpu,cpu" or ["cpu", "cpu"].
+std::optional<std::vector<std::string>> DevicesIn(const json& value, const OptionSpec& spec) {
+  std::vector<std::string> list;
+  if (value.is_string()) {
+    const std::string text = value.get<std::string>() + ",";
+    for (size_t at = 0, end; (end = text.find(',', at)) != std::string::npos; at = end + 1) {
+      list.push_back(text.substr(at, end - at));
+    }
+  } else if (value.is_array()) {
+    for (const json& item : value) list.push_back(item.is_string() ? item.get<std::string>() : "");
+  }
+  if (list.empty() || list.size() > spec.length || !std::all_of(list.begin(), list.end(), IsDevice)) {
+    return std::nullopt;
+  }
+  return list;
+}
+
 template <typename T>
 bool Put(const std::optional<T>& value, T* into) {
   if (value) *into = *value;
@@ -289,6 +337,9 @@ bool Assign(const json& value, const OptionSpec& spec, TrainerOptions* options) 
   }
   if (const auto* integer = std::get_if<int64_t T::*>(&spec.member)) {
     return Put(IntegerIn(value, spec), &(options->*(*integer)));
+  }
+  if (const auto* devices = std::get_if<std::vector<std::string> T::*>(&spec.member)) {
+    return Put(DevicesIn(value, spec), &(options->*(*devices)));
   }
   return Put(IntegersIn(value, spec),
              &(options->*std::get<std::vector<int64_t> T::*>(spec.member)));
@@ -423,6 +474,19 @@ void CheckTogether(const GivenOptions& given, TrainerOptions* o,
     unused(name, o->dataset == "synthetic", o->dataset);
   }
   unused("data", o->dataset != "synthetic", o->dataset);
+
+  const bool parts = o->mode == "data_parallel" || o->mode == "model_parallel";
+  if (parts && o->devices.size() < 2) {
+    problems->push_back("mode " + o->mode + " needs two devices or more: devices=cpu,cpu or devices=cuda:0,cuda:1");
+  }
+  if (has("batch_size") && has("batch_per_rank")) {
+    problems->push_back("batch_size counts the rows of all ranks and batch_per_rank those of one; give one of the two");
+  }
+  unused("devices", parts, "mode " + o->mode);
+  if (parts) unused("device", false, "mode " + o->mode + ", which takes devices");
+  for (const char* name : {"batch_per_rank", "peer_timeout", "check_ranks"}) {
+    unused(name, o->mode == "ddp", "mode " + o->mode);
+  }
 }
 
 }  // namespace

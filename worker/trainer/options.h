@@ -36,6 +36,11 @@ struct TrainerOptions {
   double noise = 1.0;           // synthetic: standard deviation around a class centre
   std::string device = "auto";  // auto, cpu, cuda
   int64_t checkpoint_every = 1;  // epochs; 0 = only when asked to leave
+  std::string mode = "single";   // single, data_parallel, model_parallel, ddp
+  std::vector<std::string> devices;  // data_parallel, model_parallel: "cpu", "cuda:1"; two or more
+  int64_t batch_per_rank = 0;        // ddp; not given: batch_size counts the rows of all ranks
+  double peer_timeout = 60;          // ddp: seconds to wait for another rank
+  std::string check_ranks = "no";    // ddp: yes = compare the parameters after each epoch
 
   std::vector<std::string> notes;  // what was given and has no effect, one line each
 };

@@ -152,6 +152,22 @@ TEST(OptionsTest, WhatHasNoEffectIsNoted) {
               ElementsAre("momentum has no effect with adam", "noise has no effect with digits"));
 }
 
+TEST(OptionsTest, DevicesAreAListInEitherForm) {
+  EXPECT_THAT(Parsed("", {"mode=data-parallel", "devices=cpu,cuda:1"}).devices, ElementsAre("cpu", "cuda:1"));
+  EXPECT_THAT(Parsed(R"({"mode": "model_parallel", "devices": ["cpu", "cpu"]})").devices, ElementsAre("cpu", "cpu"));
+  for (const char* devices : {R"("")", R"("cpu,")", R"("tpu,cpu")", R"(["cuda:x", "cpu"])", R"(["cpu", 1])", "[]"}) {
+    const std::string config = R"({"mode": "data_parallel", "devices": )" + std::string(devices) + "}";
+    EXPECT_THAT(Refusal(config), HasSubstr("a list of cpu, cuda or cuda:0")) << config;
+  }
+  EXPECT_THAT(Refusal(R"({"mode": "data_parallel", "devices": "cpu"})"), HasSubstr("needs two devices or more"));
+}
+
+TEST(OptionsTest, ABatchIsCountedOverAllRanksOrByRank) {
+  EXPECT_THAT(Refusal(R"({"mode": "ddp", "batch_size": 64, "batch_per_rank": 8})"), HasSubstr("give one of the two"));
+  EXPECT_THAT(Parsed(R"({"batch_per_rank": 8})").notes, ElementsAre("batch_per_rank has no effect with mode single"));
+  EXPECT_THAT(Refusal(R"({"mode": "fsdp"})"), HasSubstr("one of single, data_parallel, model_parallel, ddp"));
+}
+
 TEST(OptionsTest, HelpNamesEveryOptionOnce) {
   const std::string help = OptionsHelp();
   for (const char* name : {"lr", "hidden", "test_fraction", "checkpoint_every", "learning_rate"}) {
