@@ -424,7 +424,8 @@ x = float""").replace("""    print("epoch=%d loss=%.6f" % (epoch, (x - 0.3) ** 2
         server = self.start_server(data="kept")
         for name in ("w1", "w2"):
             self.start_worker(name)
-        script = self.write("resumable.py", self.RESUMABLE)
+        # One that ran on while the controller is away could come to its end before it is told to pause.
+        script = self.write("answered.py", self.ANSWERED)
         self.cli("submit", self.write_sweep(
             trials=12, command=["/usr/bin/python3", script, "${x}"], parameters={"x": {"uniform": [0, 1]}},
             scheduler={"type": "asha", "variant": "promotion", "max_t": 9, "reduction_factor": 3}))
