@@ -601,8 +601,11 @@ TEST_P(SupervisorTest, WhatAKilledDaemonLeftOnADeviceIsWaitedFor) {
     RunUntil([&] { return false; }, 60);
     _exit(0);
   }
+  // Not merely until the folder has an entry: the note is first written beside its name.
+  const std::string note = dir_ + "/running/1.1.1.1";
   const Time end = Now() + Seconds(20);
-  while (IsEmptyFolder(dir_ + "/running") && Now() < end) poll(nullptr, 0, 10);
+  while (access(note.c_str(), F_OK) != 0 && Now() < end) poll(nullptr, 0, 10);
+  ASSERT_EQ(access(note.c_str(), F_OK), 0);
   kill(daemon, SIGKILL);
   waitpid(daemon, nullptr, 0);
   gpus.used = 3LL << 30;
