@@ -61,6 +61,7 @@ constexpr size_t kStreamsMax = 20'000;            // sessions, watchers and log 
 constexpr size_t kReplyBytesMax = 3 << 20;        // a page is cut there: clients receive at most 4 MiB
 constexpr size_t kStreamChunkBytes = 512 << 10;   // a message of a long stream
 constexpr size_t kTrialsScannedMax = 100'000;     // by one call, on the loop thread
+constexpr size_t kReviewedTrialsMax = 10'000;     // sweeps and trials in one ReviewLeftovers
 constexpr size_t kReadsQueuedMax = 1'000;         // for the thread that reads measurements and logs
 constexpr size_t kInsightsQueuedMax = 8;          // fits of a model that wait; each takes up to a second or two
 constexpr size_t kSpecsCachedMax = 1'000;         // sweep specs kept as messages

@@ -21,6 +21,7 @@
 #include <system_error>
 #include <thread>
 
+#include "common/drawn_id.h"
 #include "common/log.h"
 #include "common/status.h"
 #include "server/journal/sqlite_journal.h"
@@ -143,7 +144,8 @@ Status Serve(const ServerOptions& options, SignalThread* signals) {
   // Destroyed in the reverse order: the server first, then the loop, then what the loop delivers to.
   LogStore logs(options.data_dir + "/logs");
   CheckpointStore checkpoints(options.data_dir + "/checkpoints");
-  rpc::SessionHub sessions(options.lease_ms);
+  TS_ASSIGN_OR_RETURN(std::string id, IdInFile(options.data_dir + "/id"));
+  rpc::SessionHub sessions(options.lease_ms, std::move(id));
   rpc::WatchHub watches;
   std::unique_ptr<Loop> loop;
   SearcherPool searchers(options.searcher_threads, [&loop](Command answer) { loop->Post(std::move(answer)); });

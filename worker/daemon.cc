@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
-#include <sys/random.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -14,11 +13,13 @@
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
+#include <set>
+#include <utility>
 
+#include "common/drawn_id.h"
 #include "common/log.h"
 #include "common/text.h"
 #include "worker/link/convert.h"
-#include "worker/link/transfer.h"
 #include "worker/process/files.h"
 #include "worker/process/replace.h"
 
@@ -34,21 +35,9 @@ constexpr int kTryProgramMsMax = 5'000;  // no heartbeat goes out meanwhile
 
 constexpr int64_t kLastCheckpointsMsMax = 30'000;  // the same for copies of checkpoints
 
-std::string RandomHex(size_t bytes) {
-  std::vector<unsigned char> random(bytes);
-  size_t got = 0;
-  while (got < bytes) {
-    const ssize_t n = getrandom(random.data() + got, bytes - got, 0);
-    if (n > 0) got += static_cast<size_t>(n);
-  }
-  std::string text;
-  for (unsigned char byte : random) {
-    char digits[3];
-    std::snprintf(digits, sizeof digits, "%02x", byte);
-    text += digits;
-  }
-  return text;
-}
+// For files that nobody needs any more: after an attempt, and in any case.
+constexpr int64_t kLookSoonMs = 5'000;
+constexpr int64_t kLookMs = 60'000;
 
 int64_t ClockMs(clockid_t clock) {
   timespec t = {};
@@ -80,6 +69,7 @@ Daemon::Daemon(DaemonOptions options) : options_(std::move(options)) {}
 
 Daemon::~Daemon() {
   link_.reset();
+  leftovers_.reset();
   mover_.reset();
   supervisor_.reset();
   for (int fd : {lock_fd_, wake_fd_, signal_fd_}) {
@@ -129,7 +119,11 @@ Status Daemon::Init(std::optional<HandOn> handed_on) {
     [[maybe_unused]] const ssize_t n = write(fd, &one, sizeof one);
   };
   TS_ASSIGN_OR_RETURN(transport_, GrpcTransport::Create(link));
-  mover_ = std::make_unique<CheckpointMover>(options_.state_dir + "/trials", transport_.get(), link.wake);
+  const std::string trials_root = options_.state_dir + "/trials";
+  mover_ = std::make_unique<CheckpointMover>(trials_root, transport_.get(), link.wake);
+  leftovers_ = std::make_unique<Leftovers>(trials_root, [transport = transport_.get()](const auto&... about) {
+    return transport->Review(about...);
+  });
   TS_ASSIGN_OR_RETURN(link_, Link::Start(std::move(link)));
   if (handed_on.has_value()) {
     spool_->set_missing(std::move(handed_on->not_spooled));
@@ -151,7 +145,7 @@ Status Daemon::Init(std::optional<HandOn> handed_on) {
 Status Daemon::StartSupervisor(std::optional<ProcessesSnapshot> trials) {
   SupervisorOptions processes;
   processes.state_dir = options_.state_dir;
-  TS_ASSIGN_OR_RETURN(processes.instance, InstanceId());
+  TS_ASSIGN_OR_RETURN(processes.instance, IdInFile(options_.state_dir + "/instance"));
   processes.trainer = options_.trainer;
   processes.inherited_env = Environment();
   processes.use_cgroups = options_.use_cgroups;
@@ -183,15 +177,6 @@ Status Daemon::LockStateDir() {
     return ErrnoStatus(errno, "cannot write " + path);
   }
   return OkStatus();
-}
-
-StatusOr<std::string> Daemon::InstanceId() {
-  const std::string path = options_.state_dir + "/instance";
-  const auto known = ReadFile(path);
-  if (known.ok() && known->size() == 16) return *known;
-  const std::string id = RandomHex(8);
-  TS_RETURN_IF_ERROR(WriteFile(path, id));
-  return id;
 }
 
 Status Daemon::FindGpus() {
@@ -241,6 +226,7 @@ Status Daemon::Run() {
     }
     Carry(now);
     SendWhatIsDue(now);
+    LookForLeftovers(now);
     if (std::exchange(replace_asked_, false)) HandOver(now);
     if (MayLeave(now)) break;
     Wait(now);
@@ -252,7 +238,7 @@ Status Daemon::Run() {
 void Daemon::Wait(Time now) {
   Time deadline =
       std::min({agent_.NextDeadline(), supervisor_->NextDeadline(), stop_all_at_, leave_at_});
-  if (welcomed_) deadline = std::min(deadline, heartbeat_at_);
+  if (welcomed_) deadline = std::min({deadline, heartbeat_at_, look_at_});
   const int64_t wait_ms =
       deadline == kTimeNever ? 60'000 : std::clamp<int64_t>(deadline.ms - now.ms, 0, 60'000);
   pollfd fds[] = {{wake_fd_, POLLIN, 0}, {signal_fd_, POLLIN, 0}, {supervisor_->fd(), POLLIN, 0}};
@@ -320,6 +306,8 @@ void Daemon::Wire::Handle(Daemon* d, const v1::ControllerMessage& message, Time 
       d->last_trouble_.clear();
       if (welcome.heartbeat_ms() > 0) d->heartbeat_ = Milliseconds(welcome.heartbeat_ms());
       d->heartbeat_at_ = now + d->heartbeat_;
+      d->controller_id_ = welcome.controller_id();
+      d->look_at_ = now + Milliseconds(kLookSoonMs);
       const int64_t lease_ms = welcome.lease_ms() > 0 ? welcome.lease_ms() : kLeaseMs;
       Log(LogLevel::kInfo, "connected",
           {{"controller", d->options_.controller},
@@ -328,7 +316,7 @@ void Daemon::Wire::Handle(Daemon* d, const v1::ControllerMessage& message, Time 
       break;
     }
     case v1::ControllerMessage::kAssign:
-      d->agent_.OnAssign(FromProto(message.assign()), now);
+      d->agent_.OnAssign(FromProto(message.assign(), d->controller_id_), now);
       break;
     case v1::ControllerMessage::kStop:
       d->agent_.OnStop(FromProto(message.stop().attempt()), message.stop().reason(),
@@ -381,6 +369,7 @@ void Daemon::Carry(Time now) {
           Log(LogLevel::kWarning, "spool_not_written", {{"reason", Message(stored)}});
       } else {
         spool_->Remove(std::get<Forget>(output).key);
+        look_at_ = std::min(look_at_, now + Milliseconds(kLookSoonMs));
       }
     }
   }
@@ -407,6 +396,15 @@ void Daemon::SendWhatIsDue(Time now) {
     *message.mutable_records()->add_records() = ToProto(*record);
   link_busy_ = true;
   link_->Send(session_, std::move(message));
+}
+
+void Daemon::LookForLeftovers(Time now) {
+  // Controllers that give no id know nothing of this.
+  if (!welcomed_ || controller_id_.empty() || now < look_at_) return;
+  look_at_ = now + Milliseconds(kLookMs);
+  std::set<TrialId> open;
+  for (const AttemptKey& key : agent_.HelloAttempts()) open.insert(key.id.trial);
+  leftovers_->Look(controller_id_, std::move(open));
 }
 
 bool Daemon::MayLeave(Time now) {

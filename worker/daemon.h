@@ -10,10 +10,12 @@
 #include "common/status.h"
 #include "common/time.h"
 #include "worker/agent/agent.h"
+#include "worker/checkpoints/leftovers.h"
 #include "worker/checkpoints/mover.h"
 #include "worker/gpus/gpus.h"
 #include "worker/link/link.h"
 #include "worker/link/spool.h"
+#include "worker/link/transfer.h"
 #include "worker/options.h"
 #include "worker/process/hand_on.h"
 #include "worker/process/supervisor.h"
@@ -38,7 +40,6 @@ class Daemon {
   Status Init(std::optional<HandOn> handed_on);
   Status StartSupervisor(std::optional<ProcessesSnapshot> trials);
   Status LockStateDir();
-  StatusOr<std::string> InstanceId();
   Status FindGpus();
   Status RestoreSpool();
 
@@ -50,6 +51,7 @@ class Daemon {
   struct Wire;
   void Carry(Time now);
   void SendWhatIsDue(Time now);
+  void LookForLeftovers(Time now);
   bool MayLeave(Time now);
   // Returns only if no other program takes this one's place.
   void HandOver(Time now);
@@ -67,14 +69,17 @@ class Daemon {
   std::unique_ptr<Supervisor> supervisor_;
   std::optional<Spool> spool_;
   std::unique_ptr<Link> link_;
-  std::unique_ptr<CheckpointTransport> transport_;
+  std::unique_ptr<GrpcTransport> transport_;
   std::unique_ptr<CheckpointMover> mover_;
+  std::unique_ptr<Leftovers> leftovers_;
 
   uint64_t session_ = 0;
   bool welcomed_ = false;
   bool welcomed_ever_ = false;  // since this daemon started
   bool link_busy_ = false;  // written and not yet out: what comes meanwhile goes out together
   uint64_t devices_told_ = 0;  // version of the held devices that this session knows
+  std::string controller_id_;  // of this session's controller
+  Time look_at_ = kTimeNever;  // for what trials have left, if there is a session
   Duration heartbeat_ = Milliseconds(kHeartbeatMs);
   Time heartbeat_at_{0};
   std::string last_trouble_;  // of the connection, so that the log does not repeat it

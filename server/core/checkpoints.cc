@@ -44,6 +44,15 @@ Status Controller::TakesCheckpoint(const AttemptRef& ref) const {
   return OkStatus();
 }
 
+LeftoverUse Controller::UseOfLeftovers(const TrialId& id) const {
+  const Sweep* sweep = state_.FindSweep(id.sweep);
+  if (sweep == nullptr) return id.sweep < state_.next_sweep() ? LeftoverUse::kNone : LeftoverUse::kAll;
+  const Trial* trial = state_.FindTrial(id);
+  // The best one is what people come for, however it ended. When another one is better, its turn comes.
+  const bool stopped = trial != nullptr && trial->state == TrialState::kStopped && sweep->best_trial != id.number;
+  return stopped && !sweep->spec->checkpoints.keep_stopped ? LeftoverUse::kNoCheckpoints : LeftoverUse::kAll;
+}
+
 void Controller::Handle(const CheckpointArrived& command) {
   if (Status status = TakesCheckpoint(command.ref); !status.ok()) {
     return Refuse(std::move(status), "CHECKPOINT_UNWANTED");

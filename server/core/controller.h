@@ -30,6 +30,13 @@ struct Output {
   std::vector<std::pair<uint64_t, Reply>> replies;  // (token of the command, answer)
 };
 
+// See Controller::UseOfLeftovers.
+enum class LeftoverUse : uint8_t {
+  kNone,           // the sweep is deleted
+  kNoCheckpoints,  // nothing will go on from there, and the sweep keeps none for people
+  kAll,
+};
+
 struct ControllerOptions {
   int64_t lease_ms = kLeaseMs;
 };
@@ -57,6 +64,8 @@ class Controller {
   std::vector<std::string> WhyTrial(const Sweep& sweep, uint32_t number) const;
   // Whether a checkpoint of the attempt would be kept: NOT_FOUND, or FAILED_PRECONDITION, which says why not.
   Status TakesCheckpoint(const AttemptRef& ref) const;
+  // What a worker needs of the files that the trial has left there, when no attempt of it is open on that worker.
+  LeftoverUse UseOfLeftovers(const TrialId& id) const;
   // Grows when a worker comes, goes or changes.
   uint64_t topology() const { return topology_; }
   // Records that carried a stale epoch.

@@ -163,6 +163,7 @@ void SessionHub::Deliver(Effect effect) {
     constexpr int64_t kHeartbeatsPerLease = 10;
     out->set_heartbeat_ms(std::clamp<int64_t>(lease_ms_ / kHeartbeatsPerLease, 1, kHeartbeatMs));
     out->set_lease_ms(lease_ms_);
+    out->set_controller_id(controller_id_);
     for (const AttemptAnswer& answer : welcome->attempts) FillAnswer(answer, out->add_attempts());
     Send(welcome->session, std::move(message));
   } else if (const auto* drain = std::get_if<SendDrain>(&effect)) {
@@ -171,6 +172,42 @@ void SessionHub::Deliver(Effect effect) {
   } else if (const auto* close = std::get_if<CloseSession>(&effect)) {
     if (const auto session = Find(close->session)) session->Close(close->status, "SESSION_CLOSED");
   }
+}
+
+// --- one call
+
+grpc::ServerUnaryReactor* WorkerServiceImpl::ReviewLeftovers(grpc::CallbackServerContext* context,
+                                                             const v1::ReviewLeftoversRequest* request,
+                                                             v1::ReviewLeftoversResponse* response) {
+  return edge_->Read(context, response, [this, request](const Controller& controller, const auto& reply) {
+    if (request->controller_id() != hub_->controller_id()) {
+      return reply->Finish(FailedPrecondition("the files are of controller " + request->controller_id() +
+                                              "; this one is " + hub_->controller_id()),
+                           "OTHER_CONTROLLER");
+    }
+    size_t asked = 0;
+    for (const v1::TrialsOfSweep& of : request->kept()) asked += 1 + static_cast<size_t>(of.trials_size());
+    if (asked > kReviewedTrialsMax) {
+      return reply->Finish(InvalidArgument("kept: at most " + std::to_string(kReviewedTrialsMax) +
+                                           " sweeps and trials in one call; ask several times"),
+                           "TOO_MANY_TRIALS");
+    }
+    for (const v1::TrialsOfSweep& of : request->kept()) {
+      const SweepId sweep(of.sweep());
+      if (controller.UseOfLeftovers({sweep, 0}) == LeftoverUse::kNone) {
+        reply->response()->add_deleted_sweeps(sweep.value);
+        continue;
+      }
+      v1::TrialsOfSweep unneeded;
+      for (const uint32_t trial : of.trials()) {
+        if (controller.UseOfLeftovers({sweep, trial}) == LeftoverUse::kNoCheckpoints) unneeded.add_trials(trial);
+      }
+      if (unneeded.trials().empty()) continue;
+      unneeded.set_sweep(sweep.value);
+      *reply->response()->add_without_checkpoints() = std::move(unneeded);
+    }
+    reply->Ok();
+  });
 }
 
 }  // namespace tunesmith::rpc

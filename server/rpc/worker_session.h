@@ -74,12 +74,14 @@ class SessionStream final : public grpc::ServerBidiReactor<v1::WorkerMessage, v1
 // says what it has when it connects again.
 class SessionHub : public EffectSink {
  public:
-  explicit SessionHub(int64_t lease_ms) : lease_ms_(lease_ms) {}
+  SessionHub(int64_t lease_ms, std::string controller_id)
+      : lease_ms_(lease_ms), controller_id_(std::move(controller_id)) {}
 
   // Loop thread.
   void Deliver(Effect effect) override;
   // Any thread: a new session, which the library deletes through the registry.
   grpc::ServerBidiReactor<v1::WorkerMessage, v1::ControllerMessage>* Open(Edge* edge);
+  const std::string& controller_id() const { return controller_id_; }
 
  private:
   friend class SessionStream;
@@ -88,6 +90,7 @@ class SessionHub : public EffectSink {
   void Send(SessionId id, v1::ControllerMessage message) const;
 
   const int64_t lease_ms_;
+  const std::string controller_id_;
   std::atomic<uint64_t> last_session_{0};
   mutable std::mutex mutex_;
   std::unordered_map<uint64_t, std::shared_ptr<SessionStream>> sessions_;  // guarded by mutex_
@@ -108,6 +111,9 @@ class WorkerServiceImpl final : public v1::WorkerService::CallbackService {
       grpc::CallbackServerContext* /*context*/, const v1::GetCheckpointRequest* request) override {
     return GetCheckpointStream::Open(edge_, *request);
   }
+  grpc::ServerUnaryReactor* ReviewLeftovers(grpc::CallbackServerContext* context,
+                                            const v1::ReviewLeftoversRequest* request,
+                                            v1::ReviewLeftoversResponse* response) override;
 
  private:
   Edge* const edge_;

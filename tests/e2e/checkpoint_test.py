@@ -127,7 +127,7 @@ class Checkpoints(harness.TestCase):
 
     def test_copies_go_with_an_early_stop_and_with_the_sweep(self):
         self.start_server()
-        self.start_worker("w1")
+        worker = self.start_worker("w1")
         self.write("go-on-5", "")
         self.submit_kept(trials=4, scheduler={"type": "asha", "metric": "loss", "mode": "min", "max_t": 10,
                                          "grace_period": 1, "reduction_factor": 2})
@@ -135,8 +135,19 @@ class Checkpoints(harness.TestCase):
         harness.wait_for("the copies of completed trials", lambda: all(
             bool(t.checkpoints) == (t.state == self.stubs().types.Trial.COMPLETED) for t in self.trials("kept")))
         self.assertTrue(self.files())
+        # The same on the worker's disk.
+        def here(what):
+            return sorted(int(path.split("/")[-2]) for path in glob.glob(
+                self.folder + "/state-w1/trials/*-kept/*/" + what))
+        completed = [t.number for t in self.trials("kept") if t.state == self.stubs().types.Trial.COMPLETED]
+        harness.wait_for("the checkpoints of stopped trials to go", lambda: here("checkpoints") == completed)
+        self.assertEqual(here("attempt-1"), [0, 1, 2, 3])
         self.cli("rm", "kept")
         harness.wait_for("the files to go", lambda: not self.files())
+        # It is asked for when the worker comes back, as it is from time to time.
+        worker.kill()
+        self.start_worker("w1")
+        harness.wait_for("the worker's files to go", lambda: not glob.glob(self.folder + "/state-w1/trials/*"))
 
     def test_a_killed_controller_keeps_its_copies_and_leaves_no_rubbish(self):
         server = self.start_server()

@@ -69,6 +69,7 @@ bool OlderCheckpoint(const Checkpoint& a, const Checkpoint& b);
 struct Assignment {
   AttemptKey key;
   std::string sweep_id;
+  std::string controller;            // the id of the controller that gives it
   std::vector<std::string> command;  // empty for a built-in trainable
   ArgStyle args = ArgStyle::kGnu;
   std::string workdir;

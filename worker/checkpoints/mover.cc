@@ -24,8 +24,6 @@ namespace {
 
 constexpr std::chrono::seconds kTryAgain{1};
 
-std::string LedgerPath(const AttemptPaths& paths) { return paths.checkpoint_dir + ".saved"; }
-
 bool CountsFromZero(const AttemptPaths& paths) { return access(FromZeroMark(paths).c_str(), F_OK) == 0; }
 
 // Whether the controller has the report of its step.

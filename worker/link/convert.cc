@@ -75,11 +75,12 @@ v1::AttemptRef ToProto(const AttemptKey& key) {
   return ref;
 }
 
-std::shared_ptr<const Assignment> FromProto(const v1::Assign& assign) {
+std::shared_ptr<const Assignment> FromProto(const v1::Assign& assign, const std::string& controller_id) {
   auto assignment = std::make_shared<Assignment>();
   const v1::ProgramSpec& program = assign.program();
   assignment->key = FromProto(assign.attempt());
   assignment->sweep_id = assign.sweep_id();
+  assignment->controller = controller_id;
   assignment->command.assign(program.command().begin(), program.command().end());
   assignment->args = ToArgStyle(program.args());
   assignment->workdir = program.workdir();

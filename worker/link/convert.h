@@ -12,7 +12,7 @@ namespace tunesmith::worker {
 
 AttemptKey FromProto(const v1::AttemptRef& ref);
 v1::AttemptRef ToProto(const AttemptKey& key);
-std::shared_ptr<const Assignment> FromProto(const v1::Assign& assign);
+std::shared_ptr<const Assignment> FromProto(const v1::Assign& assign, const std::string& controller_id);
 std::vector<AttemptAnswer> FromProto(const v1::Welcome& welcome);
 v1::Record ToProto(const Record& record);
 // INVALID_ARGUMENT for a record of no known kind.

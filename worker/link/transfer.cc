@@ -104,4 +104,24 @@ Status GrpcTransport::Get(const TrialId& trial, const Checkpoint& checkpoint, co
   return taken.ok() ? FromGrpc(end, stop) : taken;
 }
 
+StatusOr<UnneededFiles> GrpcTransport::Review(const std::string& controller_id, const std::vector<KeptFiles>& kept,
+                                              const std::stop_token& stop) {
+  Call call(stop);
+  v1::ReviewLeftoversRequest request;
+  request.set_controller_id(controller_id);
+  for (const KeptFiles& files : kept) {
+    v1::TrialsOfSweep* of = request.add_kept();
+    of->set_sweep(files.sweep.value);
+    of->mutable_trials()->Assign(files.with_checkpoints.begin(), files.with_checkpoints.end());
+  }
+  v1::ReviewLeftoversResponse response;
+  TS_RETURN_IF_ERROR(FromGrpc(stub_->ReviewLeftovers(call.context(), request, &response), stop));
+  UnneededFiles unneeded;
+  for (const uint64_t sweep : response.deleted_sweeps()) unneeded.sweeps.emplace_back(sweep);
+  for (const v1::TrialsOfSweep& of : response.without_checkpoints()) {
+    for (const uint32_t trial : of.trials()) unneeded.checkpoints.push_back({SweepId(of.sweep()), trial});
+  }
+  return unneeded;
+}
+
 }  // namespace tunesmith::worker

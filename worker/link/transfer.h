@@ -1,11 +1,14 @@
-// Checkpoints to and from the controller, over a connection of their own: what is large must not delay heartbeats and
-// verdicts.
+// Checkpoints to and from the controller, and what becomes of them, over a connection of their own: what is large must
+// not delay heartbeats and verdicts.
 #pragma once
 
 #include <functional>
 #include <memory>
 #include <stop_token>
+#include <string>
+#include <vector>
 
+#include "worker/checkpoints/leftovers.h"
 #include "worker/checkpoints/mover.h"
 #include "worker/link/link.h"
 
@@ -20,6 +23,9 @@ class GrpcTransport : public CheckpointTransport {
              const std::stop_token& stop) override;
   Status Get(const TrialId& trial, const Checkpoint& checkpoint, const ByteSink& sink,
              const std::stop_token& stop) override;
+  // As ReviewFiles.
+  StatusOr<UnneededFiles> Review(const std::string& controller_id, const std::vector<KeptFiles>& kept,
+                                 const std::stop_token& stop);
 
  private:
   explicit GrpcTransport(const std::shared_ptr<grpc::Channel>& channel) : stub_(v1::WorkerService::NewStub(channel)) {}

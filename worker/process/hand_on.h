@@ -15,7 +15,7 @@
 namespace tunesmith::worker {
 
 // Of the bytes. It grows whenever what is handed on changes: a program takes over from those of its own format alone.
-constexpr int kHandOnFormat = 1;
+constexpr int kHandOnFormat = 2;
 
 struct HandOn {
   std::string boot_id;  // the controller takes both for the same daemon

@@ -126,8 +126,13 @@ TEST_F(CheckpointsTest, AnEarlyStopDropsThemUnlessTheSweepKeepsThem) {
     EXPECT_EQ(Steps(id, 1).size(), keep ? 1u : 0u);
     EXPECT_EQ(TakeEffects<DropCheckpoint>().size(), keep ? 0u : 1u);
     Finish(worker, RefOf(id, 0), 0.1);
+    EXPECT_EQ(controller_->UseOfLeftovers({id, 0}), LeftoverUse::kAll);
+    EXPECT_EQ(controller_->UseOfLeftovers({id, 1}), keep ? LeftoverUse::kAll : LeftoverUse::kNoCheckpoints);
+    EXPECT_EQ(controller_->UseOfLeftovers({id, 77}), LeftoverUse::kAll) << "a journal that lost its tail";
     Control(id, Operation::kDelete);
     EXPECT_EQ(TakeEffects<DropCheckpoints>().size(), 1u);
+    EXPECT_EQ(controller_->UseOfLeftovers({id, 0}), LeftoverUse::kNone);
+    EXPECT_EQ(controller_->UseOfLeftovers({SweepId(id.value + 1), 0}), LeftoverUse::kAll) << "not ours to say";
     Post(WorkerDisconnected{worker});
   }
 }

@@ -73,7 +73,7 @@ class Rig {
     journal_ = std::move(*journal);
     logs_ = std::make_unique<LogStore>(folder_ + "/logs");
     checkpoints_ = std::make_unique<CheckpointStore>(folder_ + "/checkpoints", 0);
-    sessions_ = std::make_unique<SessionHub>(lease_ms_);
+    sessions_ = std::make_unique<SessionHub>(lease_ms_, "rig");
     watches_ = std::make_unique<WatchHub>();
     searchers_ = std::make_unique<SearcherPool>(1, [this](Command answer) { loop_->Post(std::move(answer)); });
     loop_ = std::make_unique<Loop>(ControllerOptions{lease_ms_}, journal_.get(),

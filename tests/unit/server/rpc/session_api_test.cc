@@ -361,5 +361,61 @@ TEST(SessionApiTest, ADrainedWorkerIsToldAndGetsNothingUntilItIsUndrained) {
   EXPECT_EQ(worker.NextAssign().sweep_id(), "digits");
 }
 
+TEST(SessionApiTest, AWorkerHearsWhichFilesNobodyNeeds) {
+  Rig rig;
+  rig.Serve();
+  const auto review = [&](const std::string& controller, const std::vector<std::vector<uint32_t>>& trials_by_sweep,
+                          v1::ReviewLeftoversResponse* response) {
+    v1::ReviewLeftoversRequest request;
+    request.set_controller_id(controller);
+    for (size_t i = 0; i < trials_by_sweep.size(); ++i) {
+      v1::TrialsOfSweep* kept = request.add_kept();
+      kept->set_sweep(i + 1);
+      kept->mutable_trials()->Assign(trials_by_sweep[i].begin(), trials_by_sweep[i].end());
+    }
+    Context context;
+    return rig.workers->ReviewLeftovers(&context, request, response);
+  };
+  rig.Create(AshaSweep("gone", 1));
+  {
+    Context context;
+    v1::DeleteSweepRequest request;
+    request.set_sweep("gone");
+    request.set_force(true);
+    v1::DeleteSweepResponse nothing;
+    ASSERT_TRUE(rig.sweeps->DeleteSweep(&context, request, &nothing).ok());
+  }
+  rig.Create(AshaSweep("digits", 4));
+  FakeWorker worker(&rig, "w", 1);
+  EXPECT_EQ(worker.NextWelcome().controller_id(), "rig");
+  for (int n = 0; n < 4; ++n) {
+    const v1::Assign assign = worker.NextAssign();
+    v1::WorkerMessage facts;
+    AddMeasured(&facts, assign.attempt(), 1, 1, 1.0 + n);
+    AddEnded(&facts, assign.attempt(), 2);
+    ASSERT_TRUE(worker.Write(facts));
+  }
+  rig.WaitForEnd("digits");
+  std::vector<uint32_t> stopped;
+  for (uint32_t n = 0; n < 4; ++n) {
+    if (rig.GetTrial("digits", n).state() == v1::Trial::STOPPED) stopped.push_back(n);
+  }
+  ASSERT_FALSE(stopped.empty());
+  v1::ReviewLeftoversResponse response;
+  ASSERT_TRUE(review("rig", {{0}, {0, 1, 2, 3, 9}, {5}}, &response).ok());
+  ASSERT_EQ(response.deleted_sweeps_size(), 1);
+  EXPECT_EQ(response.deleted_sweeps(0), 1U);
+  ASSERT_EQ(response.without_checkpoints_size(), 1);
+  EXPECT_EQ(response.without_checkpoints(0).sweep(), 2U);
+  EXPECT_EQ(std::vector<uint32_t>(response.without_checkpoints(0).trials().begin(),
+                                  response.without_checkpoints(0).trials().end()),
+            stopped);
+
+  ExpectRefused(review("another", {{0}}, &response), StatusCode::FAILED_PRECONDITION, "OTHER_CONTROLLER");
+  ExpectRefused(review("", {{0}}, &response), StatusCode::FAILED_PRECONDITION, "OTHER_CONTROLLER");
+  ExpectRefused(review("rig", {std::vector<uint32_t>(kReviewedTrialsMax)}, &response), StatusCode::INVALID_ARGUMENT,
+                "TOO_MANY_TRIALS");
+}
+
 }  // namespace
 }  // namespace tunesmith::rpc
