@@ -137,6 +137,24 @@ TEST_F(CheckpointsTest, AnEarlyStopDropsThemUnlessTheSweepKeepsThem) {
   }
 }
 
+TEST_F(CheckpointsTest, TheBestTrialsFilesStayOnItsWorkerHoweverItEnded) {
+  const SessionId worker = Connect("w", 2);
+  const SweepId id = Create(AshaSpecOf("digits", 3));
+  const AttemptRef first = RefOf(id, 0), second = RefOf(id, 1);
+  ReportNaming(worker, first, 1, 0.1);
+  ReportNaming(worker, second, 1, 0.09);
+  ReportNaming(worker, first, 2, 0.01);
+  ReportNaming(worker, second, 2, 0.02);
+  Ended(worker, second, ExitCode(0));
+  ASSERT_EQ(TrialOf(id, 1).state, TrialState::kStopped);
+  Ended(worker, first, ExitCode(1));
+  ASSERT_EQ(TrialOf(id, 0).state, TrialState::kFailed);
+  ASSERT_EQ(controller_->state().FindSweep(id)->best_trial, 1u);
+  EXPECT_EQ(controller_->UseOfLeftovers({id, 1}), LeftoverUse::kAll);
+  Finish(worker, RefOf(id, 2), 0.001);
+  EXPECT_EQ(controller_->UseOfLeftovers({id, 1}), LeftoverUse::kNoCheckpoints) << "another one is better";
+}
+
 TEST_F(CheckpointsTest, ALostTrialGoesOnElsewhereWithTheNewestThatWasRecorded) {
   const SessionId first = Connect("w1");
   const SweepId id = Create(SpecOf("digits", 1));
