@@ -163,6 +163,8 @@ class Controller {
   void HandleRecord(SessionId session, const WorkerRecord& record);
   Time Clamp(Time reported, const AttemptRef& ref) const;
   void ReleasePlace(const Attempt& attempt, const AttemptId& id);
+  // Anew, from its attempts and devices.
+  void CountPlaces(LiveWorker* worker) const;
   static void OccupyPlace(LiveWorker* worker, const Attempt& attempt);
   static void VacatePlace(LiveWorker* worker, const Attempt& attempt);
   // Whether nothing was ever heard of the trial's live attempt, which the worker's daemon does not list, and it can run

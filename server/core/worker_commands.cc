@@ -40,8 +40,6 @@ void Controller::Handle(const WorkerConnected& command) {
   worker.info = hello;
   worker.connected = worker.last_seen = now_;
   worker.draining = hello.draining;
-  worker.cpus_used = 0;
-  worker.device_used.assign(hello.devices.size(), 0.0);
   worker.start_failures_in_row = 0;
   // What it no longer runs is lost BEFORE its places are counted and the rest is answered: the loss may end the sweep.
   const std::set<AttemptRef> running(hello.attempts.begin(), hello.attempts.end());
@@ -82,16 +80,13 @@ void Controller::Handle(const WorkerConnected& command) {
                                                                      : trial->reason;
     }
     adopted[ref.attempt] = answer.acked;
-    OccupyPlace(&worker, trial->attempts.back());
     welcome.attempts.push_back(std::move(answer));
   }
   // A loss above may have ended these.
   std::erase_if(undelivered, [this](const AttemptRef& ref) { return !IsCurrent(ref); });
-  for (const AttemptRef& ref : undelivered) {
-    adopted[ref.attempt] = 0;
-    OccupyPlace(&worker, state_.FindTrial(ref.attempt.trial)->attempts.back());
-  }
+  for (const AttemptRef& ref : undelivered) adopted[ref.attempt] = 0;
   worker.attempts = std::move(adopted);
+  CountPlaces(&worker);
   Effect_(std::move(welcome));
   const bool room = worker.cpus_used <= worker.info.cpus;
   for (const AttemptRef& ref : undelivered) {
@@ -266,13 +261,25 @@ void Controller::VacatePlace(LiveWorker* worker, const Attempt& attempt) {
   ChangeDevices(worker, attempt, -1);
 }
 
+void Controller::CountPlaces(LiveWorker* worker) const {
+  worker->cpus_used = 0;
+  worker->device_used.assign(worker->info.devices.size(), 0.0);
+  for (const auto& [attempt, sequence] : worker->attempts) {
+    const Trial* trial = state_.FindTrial(attempt.trial);
+    if (trial != nullptr) OccupyPlace(worker, trial->attempts[attempt.number - 1]);
+  }
+}
+
 void Controller::ReleasePlace(const Attempt& attempt, const AttemptId& id) {
   const auto live = live_.find(attempt.worker);
   if (live == live_.end()) return;
   LiveWorker& worker = live->second;
   worker.attempts.erase(id);
-  if (!worker.session) return;  // counted anew when it connects
-  VacatePlace(&worker, attempt);
+  if (worker.session) {
+    VacatePlace(&worker, attempt);
+  } else {
+    CountPlaces(&worker);  // after a restart of the controller nothing was counted yet
+  }
 }
 
 }  // namespace tunesmith

@@ -52,6 +52,23 @@ TEST_F(WorkersTest, ANewerStreamOfTheSameDaemonReplacesTheOlder) {
   EXPECT_EQ(TrialOf(id, 0).measurements, 1u);
 }
 
+TEST_F(WorkersTest, AWorkerThatIsGoneHasNoPlacesTakenByWhatWasLost) {
+  const SessionId session = Connect("w", 3, 1);
+  SweepSpec spec = SpecOf("digits", 2);
+  spec.resources.gpus = 0.5;
+  spec.retry.lost = 0;
+  const SweepId id = Create(spec);
+  Post(WorkerDisconnected{session});
+  const LiveWorker& worker = controller_->live_workers().begin()->second;
+  EXPECT_EQ(worker.cpus_used, 2) << "what runs there still";
+  EXPECT_EQ(worker.device_used, (std::vector<double>{1.0}));
+  Advance(Seconds(60));
+  ASSERT_EQ(TrialOf(id, 1).state, TrialState::kFailed);
+  EXPECT_EQ(worker.cpus_used, 0);
+  EXPECT_EQ(worker.device_used, (std::vector<double>{0.0}));
+  EXPECT_TRUE(worker.attempts.empty());
+}
+
 // A daemon that starts again under a clock that was set back tells of an end before the reports of its attempt.
 TEST_F(WorkersTest, AnAttemptEndsNoEarlierThanItReported) {
   const SessionId session = Connect("w");
