@@ -2,7 +2,7 @@
 //
 //   tunesmith-sim --from 1 --count 200     seeds 1 to 200
 //   tunesmith-sim --file seeds.txt         the seeds listed there (a number a line, # begins a comment; "plain" after
-//                                          it is as the flag)
+//                                          it is as the flag, "fleet" is --workers 100)
 //   tunesmith-sim --seed 17 --log          one seed, once, with its full log
 //   ... --plain                            only with the faults that the simulation had at first
 //   ... --workers 100                      with a fleet of so many machines
@@ -36,9 +36,12 @@ int Usage() {
   return 2;
 }
 
+constexpr int kFleetWorkers = 100;  // of a known seed that is a fleet's
+
 struct KnownSeed {
   uint64_t seed = 0;
   bool plain = false;  // without the faults that were added later, so that it is what it was when it failed
+  bool fleet = false;
 };
 
 bool ReadSeeds(const std::string& path, std::vector<KnownSeed>* seeds) {
@@ -49,8 +52,9 @@ bool ReadSeeds(const std::string& path, std::vector<KnownSeed>* seeds) {
   }
   for (std::string line; std::getline(file, line);) {
     line = line.substr(0, line.find('#'));
-    if (line.find_first_of("0123456789") != std::string::npos)
-      seeds->push_back({std::strtoull(line.c_str(), nullptr, 10), line.find("plain") != std::string::npos});
+    if (line.find_first_of("0123456789") == std::string::npos) continue;
+    seeds->push_back({std::strtoull(line.c_str(), nullptr, 10), line.find("plain") != std::string::npos,
+                      line.find("fleet") != std::string::npos});
   }
   return true;
 }
@@ -125,7 +129,8 @@ int Main(int argc, char** argv) {
   const auto options_of = [&](const KnownSeed& known) {
     const Faults faults = plain || known.plain ? Faults::kFirst : Faults::kAll;
     if (hour) return FleetHour(known.seed, workers > 0 ? workers : 1'000);
-    return workers > 0 ? DrawFleet(known.seed, workers, faults) : DrawOptions(known.seed, faults);
+    const int fleet = known.fleet ? kFleetWorkers : workers;
+    return fleet > 0 ? DrawFleet(known.seed, fleet, faults) : DrawOptions(known.seed, faults);
   };
   if (hour) return RunHour(options_of(seeds[0]), log);
   if (log) {
