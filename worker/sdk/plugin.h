@@ -76,9 +76,9 @@ inline TrialOptions PluginTrialOptions() {
 }  // namespace tunesmith
 
 // `train_function`: void(tunesmith::Trial&), or anything else that can be called like that.
-#define TUNESMITH_PLUGIN(train_function)                                                        \
-  extern "C" {                                                                                  \
-  extern const ::tunesmith::PluginStamp tunesmith_plugin __attribute__((visibility("default"), used)); \
-  constexpr ::tunesmith::PluginStamp tunesmith_plugin = ::tunesmith::internal::StampOf(         \
-      [] { return ::tunesmith::Run(train_function, ::tunesmith::internal::PluginTrialOptions()); });   \
+#define TUNESMITH_PLUGIN(train_function)                                                             \
+  extern "C" {                                                                                       \
+  extern const ::tunesmith::PluginStamp tunesmith_plugin __attribute__((visibility("default")));     \
+  constexpr ::tunesmith::PluginStamp tunesmith_plugin = ::tunesmith::internal::StampOf(              \
+      [] { return ::tunesmith::Run(train_function, ::tunesmith::internal::PluginTrialOptions()); }); \
   }

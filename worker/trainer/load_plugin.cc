@@ -3,6 +3,9 @@
 #include <dlfcn.h>
 #include <link.h>
 
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <filesystem>
@@ -20,7 +23,23 @@ const PluginStamp& OwnStamp() {
   return kStamp;
 }
 
-// What the system's loader would say in words of its own, or not at all.
+// Whether all that the system's loader maps of the file is there. It maps what the headers promise: of a file that was
+// cut, while it was copied for instance, the process would die of SIGBUS.
+bool IsWhole(std::ifstream& file, const ElfW(Ehdr) & header, uint64_t file_bytes) {
+  if (header.e_phentsize != sizeof(ElfW(Phdr))) return false;
+  file.clear();
+  file.seekg(static_cast<std::streamoff>(header.e_phoff));
+  for (int i = 0; i < header.e_phnum; ++i) {
+    ElfW(Phdr) part = {};
+    file.read(reinterpret_cast<char*>(&part), sizeof part);
+    if (!file) return false;
+    if (part.p_type != PT_LOAD) continue;
+    if (part.p_offset > file_bytes || part.p_filesz > file_bytes - part.p_offset) return false;
+  }
+  return true;
+}
+
+// What the system's loader would say in words of its own, or not survive.
 Status CheckFile(const std::string& path) {
   std::error_code error;
   const auto status = std::filesystem::status(path, error);
@@ -36,10 +55,17 @@ Status CheckFile(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) return InvalidArgument("the plug-in " + path + " cannot be read; check its permissions");
   file.read(reinterpret_cast<char*>(&header), sizeof header);
-  const bool elf = file.gcount() >= SELFMAG && std::memcmp(header.e_ident, ELFMAG, SELFMAG) == 0;
-  if (!elf) return InvalidArgument("the plug-in " + path + " is not a shared object; " + kHowToBuild);
+  if (file.gcount() < SELFMAG || std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0) {
+    return InvalidArgument("the plug-in " + path + " is not a shared object; " + kHowToBuild);
+  }
+  const int own_class = sizeof(void*) == 8 ? ELFCLASS64 : ELFCLASS32;
+  if (file.gcount() == sizeof header && header.e_ident[EI_CLASS] != own_class) return OkStatus();  // dlopen() says it
   if (file.gcount() == sizeof header && header.e_type == ET_REL) {
     return InvalidArgument("the plug-in " + path + " is an object file that is not linked yet; " + kHowToBuild);
+  }
+  const uint64_t file_bytes = std::filesystem::file_size(path, error);
+  if (error || file.gcount() < static_cast<std::streamsize>(sizeof header) || !IsWhole(file, header, file_bytes)) {
+    return InvalidArgument("the plug-in " + path + " is cut: its end is missing; build or copy it again");
   }
   return OkStatus();
 }
@@ -72,21 +98,34 @@ Status CheckStamp(const PluginStamp& stamp, const std::string& path) {
   return OkStatus();
 }
 
+const char* loading_path = "";
+
+[[noreturn]] void SayWhatWasThrown() {
+  const char* what = "something that is no std::exception";
+  try {
+    std::rethrow_exception(std::current_exception());
+  } catch (const std::exception& e) {
+    what = e.what();
+  } catch (...) {
+  }
+  std::fprintf(stderr,
+               "tunesmith-trainer: the plug-in %s has thrown while its static objects were made: %s; make them in the "
+               "function that trains\n",
+               loading_path, what);
+  std::_Exit(kExitPluginRefused);
+}
+
 }  // namespace
 
 StatusOr<const PluginStamp*> LoadPlugin(const std::string& path) {
   TS_RETURN_IF_ERROR(CheckFile(path));
   // A bare name would be looked for among the system's libraries.
   const std::string file = path.find('/') == std::string::npos ? "./" + path : path;
-  void* library = nullptr;
+  loading_path = path.c_str();
+  const std::terminate_handler handler_before = std::set_terminate(SayWhatWasThrown);
   // All symbols now: what is missing is told here, not in the midst of training.
-  try {
-    library = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
-  } catch (const std::exception& e) {
-    return FailedPrecondition("the plug-in " + path + " has thrown while its static objects were made: " + e.what());
-  } catch (...) {
-    return FailedPrecondition("the plug-in " + path + " has thrown while its static objects were made");
-  }
+  void* const library = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
+  std::set_terminate(handler_before);
   if (library == nullptr) {
     const char* reason = dlerror();
     return FailedPrecondition("the plug-in " + path + " cannot be loaded: " + (reason != nullptr ? reason : "?") +

@@ -8,10 +8,13 @@
 
 namespace tunesmith::trainer {
 
-// Loads the shared object at `path`, for the rest of the process, and checks its stamp: then train() may be called. Its
-// static objects are made before that, by the system's loader. NOT_FOUND when there is no such file, INVALID_ARGUMENT
-// when it is no shared object or no plug-in, FAILED_PRECONDITION when it does not fit this program or lacks a library;
-// messages name the path, and what to do.
+constexpr int kExitPluginRefused = 2;
+
+// Loads the shared object at `path`, for the rest of the process, and checks its stamp: then train() may be called.
+// NOT_FOUND when there is no such file, INVALID_ARGUMENT when it is no whole shared object or no plug-in,
+// FAILED_PRECONDITION when it does not fit this program or lacks a library; messages name the path, and what to do.
+// The system's loader makes its static objects BEFORE the stamp can be read. Where one of them throws, nothing can come
+// back through the loader: the message is said on stderr, and the process ends with kExitPluginRefused.
 StatusOr<const PluginStamp*> LoadPlugin(const std::string& path);
 
 }  // namespace tunesmith::trainer
