@@ -150,12 +150,13 @@ int Main(int argc, char** argv) {
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? 0 : kExitUsage;
   }
+  if (config_path.empty()) config_path = Trial::config_path();
   if (!plugin_option->empty()) return RunPlugin(plugin, config_path, settings);
   for (const auto& [name, value] : flags) {
     if (!value.empty()) settings.push_back(name + "=" + value);
   }
   if (check_ranks) settings.push_back("check-ranks=yes");
-  const auto orders = ReadOrders(config_path.empty() ? Trial::config_path() : config_path, settings);
+  const auto orders = ReadOrders(config_path, settings);
   // Rank 0 alone talks to the daemon: others would take verdicts from the channel that they may all have inherited.
   if (orders.ok() && orders->place && orders->place->rank > 0) unsetenv("TUNESMITH_CHANNEL");
   Trial trial({.report_wait_ms = kVerdictWaitMs});
