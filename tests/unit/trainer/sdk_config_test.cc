@@ -219,7 +219,7 @@ TEST(SdkConfigTest, RandomObjectsReadAsNlohmannReadsThem) {
 TEST(SdkConfigTest, DamagedTextIsRefusedExactlyWhereNlohmannRefusesIt) {
   static const std::string kBytes = "{}[]\",:.eE+-0123456789truefalsn\\u/ \t\n\x01\x80\xc3\xe2\xed\xf0\xff";
   int refused = 0, accepted = 0;
-  for (uint64_t seed = 1; seed <= 40'000; ++seed) {
+  for (uint64_t seed = 1; seed <= 15'000; ++seed) {
     Rng rng(seed);
     std::string text = RandomObject(rng).dump(-1, ' ', rng.Below(2) == 0);
     for (uint64_t n = rng.Below(3) + 1; n > 0; --n) {
@@ -237,7 +237,7 @@ TEST(SdkConfigTest, DamagedTextIsRefusedExactlyWhereNlohmannRefusesIt) {
     ASSERT_EQ(ours.empty(), theirs.is_object()) << "seed " << seed << ": " << text << "\n" << ours;
     ++(ours.empty() ? accepted : refused);
   }
-  EXPECT_GT(refused, 10'000);
+  EXPECT_GT(refused, 5'000);
   EXPECT_GT(accepted, 1'000);
 }
 
