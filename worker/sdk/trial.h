@@ -464,7 +464,8 @@ inline int Run(const std::function<void(Trial&)>& train, TrialOptions options = 
   Trial trial(options);
   const auto failed = [&trial](const std::string& reason, int code) {
     std::fprintf(stderr, "tunesmith: %s\n", reason.c_str());
-    trial.Failed(reason);
+    // LibTorch puts a page of stack behind its message.
+    trial.Failed(reason.substr(0, reason.find("\nException raised from ")));
     return code;
   };
   try {

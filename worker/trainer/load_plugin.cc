@@ -128,6 +128,10 @@ StatusOr<const PluginStamp*> LoadPlugin(const std::string& path) {
   std::set_terminate(handler_before);
   if (library == nullptr) {
     const char* reason = dlerror();
+    if (reason != nullptr && std::strstr(reason, "cannot dynamically load") != nullptr) {
+      return InvalidArgument("the plug-in " + path + " is a program; start it as a sweep's command, or " +
+                             kHowToBuild);
+    }
     return FailedPrecondition("the plug-in " + path + " cannot be loaded: " + (reason != nullptr ? reason : "?") +
                               "; a library that it needs must be found (see ldd), or it was built against another one");
   }

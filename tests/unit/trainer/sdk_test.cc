@@ -298,6 +298,14 @@ TEST_F(SdkTest, WhatARunThrowsIsTheReasonOfItsFailure) {
   EXPECT_EQ(Hear(1), "{\"type\":\"failed\",\"reason\":\"training failed: no data\"}\n");
 }
 
+TEST_F(SdkTest, TheStackBehindAMessageOfLibTorchIsNoPartOfTheReason) {
+  testing::internal::CaptureStderr();
+  tunesmith::Run(
+      [](Trial&) { throw std::runtime_error("shapes\ndiffer\nException raised from meta at x.cpp:73\nframe"); });
+  EXPECT_NE(testing::internal::GetCapturedStderr().find("x.cpp:73\nframe"), std::string::npos);
+  EXPECT_EQ(Hear(1), "{\"type\":\"failed\",\"reason\":\"training failed: shapes\\u000adiffer\"}\n");
+}
+
 TEST_F(SdkTest, TheChannelIsNotInheritedByChildren) {
   const int fd = std::atoi(getenv("TUNESMITH_CHANNEL"));
   Start();
