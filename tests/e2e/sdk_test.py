@@ -63,7 +63,7 @@ class SdkTestCase(harness.TestCase):
         self.start_server()
         self.start_worker(env={"PATH": harness.BIN + ":" + os.environ["PATH"]})
 
-    def check_sweep(self, file, name):
+    def check_sweep(self, file, name, count):
         """Runs a sweep file of the example as it is: weak trials stop early, the others learn to the end."""
         self.start_all()
         self.cli("submit", os.path.join(project(), file))
@@ -71,7 +71,7 @@ class SdkTestCase(harness.TestCase):
         types = self.stubs().types
         self.assertEqual(sweep.state, types.Sweep.SUCCEEDED)
         trials = self.trials(name)
-        self.assertEqual(len(trials), 12)
+        self.assertEqual(len(trials), count)
         steps = {t.number: [m.step for m in self.measurements(name, t.number)] for t in trials}
         for trial in trials:
             self.assertIn(trial.state, (types.Trial.COMPLETED, types.Trial.STOPPED))
@@ -80,7 +80,7 @@ class SdkTestCase(harness.TestCase):
                 self.assertEqual(len(steps[trial.number]), 27)
             else:
                 self.assertLess(len(steps[trial.number]), 27)
-        self.assertGreaterEqual(sum(t.state == types.Trial.STOPPED for t in trials), 4)
+        self.assertGreaterEqual(sum(t.state == types.Trial.STOPPED for t in trials), count // 4)
         best = json.loads(self.cli("best", name, "-o", "json").stdout)
         self.assertGreater(best["value"], 0.93)
 
@@ -111,7 +111,7 @@ class Programs(SdkTestCase):
         self.assertIn("training failed: cannot open /nowhere", run.stderr)
 
     def test_a_sweep_stops_weak_trials_early(self):
-        self.check_sweep("softmax.yaml", "softmax")
+        self.check_sweep("softmax.yaml", "softmax", 12)
 
     def test_a_failure_is_the_trial_s_reason(self):
         self.start_all()
@@ -160,7 +160,7 @@ class Plugins(SdkTestCase):
         self.assertIn("--plugin excludes --mode", run.stderr + run.stdout)
 
     def test_a_sweep_stops_weak_trials_early(self):
-        self.check_sweep("plugin.yaml", "softmax-plugin")
+        self.check_sweep("plugin.yaml", "softmax-plugin", 8)
 
     def test_plugins_that_cannot_run_are_the_trial_s_reason(self):
         self.start_all()

@@ -102,8 +102,10 @@ const char* loading_path = "";
 
 [[noreturn]] void SayWhatWasThrown() {
   const char* what = "something that is no std::exception";
+  const std::exception_ptr thrown = std::current_exception();
+  if (thrown == nullptr) std::abort();  // terminate() was called without one
   try {
-    std::rethrow_exception(std::current_exception());
+    std::rethrow_exception(thrown);
   } catch (const std::exception& e) {
     what = e.what();
   } catch (...) {
