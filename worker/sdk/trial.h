@@ -1,11 +1,14 @@
-// Tunesmith's C++ header for trial programs: copy it or include it, there is nothing to link. C++17
-// and POSIX.
+// Tunesmith's C++ header for trial programs: copy it and config.h, or include it, there is nothing to
+// link. C++17 and Linux.
 //
-//   tunesmith::Trial trial;
-//   for (int epoch = 1; epoch <= epochs; ++epoch) {
-//     ...
-//     if (trial.Report(epoch, {{"loss", loss}, {"accuracy", accuracy}}, "epoch-3.pt").stop) break;
+//   void Train(tunesmith::Trial& trial) {
+//     const double lr = trial.config().Number("lr", 0.1);
+//     for (int epoch = 1; epoch <= 10; ++epoch) {
+//       ...
+//       if (trial.Report(epoch, {{"loss", loss}, {"accuracy", accuracy}}).stop) break;
+//     }
 //   }
+//   int main() { return tunesmith::Run(Train); }
 //
 // Started by a worker daemon, the program has a channel: a stream socket whose number is in
 // TUNESMITH_CHANNEL, with one JSON object a line both ways. Started by hand there is none, and
@@ -27,9 +30,14 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
+#include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "config.h"
 
 namespace tunesmith {
 // Inline: users write tunesmith::Trial, while the linker keeps these apart from classes of the
@@ -75,17 +83,8 @@ inline std::string JsonString(const std::string& bytes) {
     } else if (c < 0x80) {
       out += bytes[i];
     } else {
-      const size_t length = c >= 0xf0 && c < 0xf5 ? 4 : c >= 0xe0 ? 3 : c >= 0xc2 ? 2 : 0;
-      bool valid = length != 0 && c < 0xf5 && i + length <= bytes.size();
-      for (size_t k = 1; valid && k < length; ++k) {
-        valid = (static_cast<unsigned char>(bytes[i + k]) & 0xc0) == 0x80;
-      }
-      if (valid && length >= 3) {  // overlong forms, surrogates and values above U+10FFFF
-        const unsigned char next = static_cast<unsigned char>(bytes[i + 1]);
-        valid = !(c == 0xe0 && next < 0xa0) && !(c == 0xed && next > 0x9f) &&
-                !(c == 0xf0 && next < 0x90) && !(c == 0xf4 && next > 0x8f);
-      }
-      if (valid) {
+      const size_t length = Utf8Length(bytes, i);
+      if (length > 0) {
         out.append(bytes, i, length);
         i += length - 1;
       } else {
@@ -110,19 +109,6 @@ inline std::string JsonNumber(double value) {
     if (*c == ',') *c = '.';  // a program may have set a locale
   }
   return text;
-}
-
-inline void AppendUtf8(unsigned long code, std::string* out) {
-  if (code < 0x80) {
-    *out += static_cast<char>(code);
-  } else if (code < 0x800) {
-    *out += static_cast<char>(0xc0 | (code >> 6));
-    *out += static_cast<char>(0x80 | (code & 0x3f));
-  } else {
-    *out += static_cast<char>(0xe0 | (code >> 12));
-    *out += static_cast<char>(0x80 | ((code >> 6) & 0x3f));
-    *out += static_cast<char>(0x80 | (code & 0x3f));
-  }
 }
 
 // Reads the JSON string that starts at line[*at] == '"' and leaves *at behind it.
@@ -212,10 +198,23 @@ class Trial {
   uint64_t attempt() const { return internal::EnvironmentNumber("TUNESMITH_ATTEMPT", 1); }
   // Path of the JSON file with the parameters; "" when there is none.
   static std::string config_path() { return internal::Environment("TUNESMITH_CONFIG"); }
+  // The parameters in that file, read at the first call; none when there is no file. Throws a
+  // ConfigError.
+  const Config& config() {
+    if (!config_) config_ = Config::FromEnvironment();
+    return *config_;
+  }
   // Where this attempt may write; it survives the attempt. "" when there is none.
   std::string checkpoint_dir() const { return internal::Environment("TUNESMITH_CHECKPOINT_DIR"); }
   // Where earlier attempts wrote; "" for a first attempt. May be the same directory.
   std::string resume_from() const { return internal::Environment("TUNESMITH_RESUME_FROM"); }
+  // Path of the newest whole checkpoint there, and its step; "" and 0 when none is known.
+  std::string resume_checkpoint() const {
+    return internal::Environment("TUNESMITH_RESUME_CHECKPOINT");
+  }
+  int64_t resume_step() const {
+    return static_cast<int64_t>(internal::EnvironmentNumber("TUNESMITH_RESUME_STEP", 0));
+  }
   static uint64_t seed(uint64_t otherwise = 0) {
     return internal::EnvironmentNumber("TUNESMITH_SEED", otherwise);
   }
@@ -259,6 +258,36 @@ class Trial {
   // The same with step = the previous one + 1.
   Verdict Report(const Metrics& metrics, const std::string& checkpoint = "") {
     return Report(step_ + 1, metrics, checkpoint);
+  }
+
+  // Has `write` write a file at the path that it is given, and puts it into checkpoint_dir() as
+  // `name` once it is whole and on disk: a kill at any instant leaves older ones as they were.
+  // Returns `name`, for Report(). Returns "" where there is no checkpoint_dir(), and, with a line on
+  // stderr and a note, where `write` returned false or the disk refused it: training can go on.
+  std::string SaveCheckpoint(const std::string& name,
+                             const std::function<bool(const std::string& path)>& write) {
+    const std::string directory = checkpoint_dir();
+    if (directory.empty()) return "";
+    const std::string path = directory + '/' + name, unfinished = directory + "/." + name + ".new";
+    std::string problem;
+    try {
+      errno = 0;
+      if (!write(unfinished)) {
+        problem = errno != 0 ? std::strerror(errno) : "it could not be written";
+      } else if (!SyncToDisk(unfinished) || std::rename(unfinished.c_str(), path.c_str()) != 0 ||
+                 !SyncToDisk(directory)) {
+        problem = std::strerror(errno);
+      }
+    } catch (...) {
+      unlink(unfinished.c_str());
+      throw;
+    }
+    if (problem.empty()) return name;
+    unlink(unfinished.c_str());
+    problem = "no checkpoint " + path + ": " + problem;
+    std::fprintf(stderr, "tunesmith: %s\n", problem.c_str());
+    Note(problem);
+    return "";
   }
 
   // Whether to leave: a stop verdict, SIGTERM, or a daemon that is gone. Never waits.
@@ -391,6 +420,16 @@ class Trial {
     verdict_.reason = internal::FindField(line, "reason");
   }
 
+  static bool SyncToDisk(const std::string& path) {
+    const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return false;
+    const bool synced = fsync(fd) == 0;
+    const int error = errno;
+    close(fd);
+    errno = error;
+    return synced;
+  }
+
   bool Poll(short events, int wait_ms) {
     struct pollfd entry = {channel_, events, 0};
     return wait_ms > 0 && poll(&entry, 1, wait_ms) > 0;
@@ -408,6 +447,7 @@ class Trial {
   }
 
   TrialOptions options_;
+  std::optional<Config> config_;
   bool attached_ = false;
   int channel_ = -1;  // -1: none, or the daemon is gone
   int64_t step_ = 0;
@@ -416,6 +456,29 @@ class Trial {
   std::string unsent_;
   std::string received_;
 };
+
+// A whole trial: runs `train` and returns what main() should, 0 when `train` is done or was asked to
+// leave. What it throws is said on stderr and as the trial's reason, and gives 1; wrong parameters
+// (ConfigError) give 2.
+inline int Run(const std::function<void(Trial&)>& train, TrialOptions options = {}) {
+  Trial trial(options);
+  const auto failed = [&trial](const std::string& reason, int code) {
+    std::fprintf(stderr, "tunesmith: %s\n", reason.c_str());
+    // LibTorch puts a page of stack behind its message.
+    trial.Failed(reason.substr(0, reason.find("\nException raised from ")));
+    return code;
+  };
+  try {
+    train(trial);
+    return 0;
+  } catch (const ConfigError& e) {
+    return failed(e.what(), 2);
+  } catch (const std::exception& e) {
+    return failed(std::string("training failed: ") + e.what(), 1);
+  } catch (...) {
+    return failed("training failed: something was thrown that is no std::exception", 1);
+  }
+}
 
 }  // namespace trial_sdk
 }  // namespace tunesmith

@@ -1,5 +1,6 @@
-// tunesmith-trainer: one trial with a built-in trainable. Started by a worker daemon it follows the
-// trial contract; by hand it takes --config and --set and prints a line an epoch.
+// tunesmith-trainer: one trial with a built-in trainable or a plug-in. Started by a worker daemon it
+// follows the trial contract; by hand it takes --config and --set and prints a line an epoch.
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -18,6 +19,7 @@
 #include "worker/sdk/trial.h"
 #include "worker/trainer/datasets.h"
 #include "worker/trainer/file_bytes.h"
+#include "worker/trainer/load_plugin.h"
 #include "worker/trainer/options.h"
 #include "worker/trainer/rank_place.h"
 #include "worker/trainer/training.h"
@@ -61,12 +63,15 @@ struct Orders {
   std::optional<RankPlace> place;
 };
 
+StatusOr<std::string> ReadConfig(const std::string& path) {
+  if (path.empty()) return std::string();
+  TS_ASSIGN_OR_RETURN(std::string config, ReadFileBytes(path, kConfigBytesMax));
+  if (config.empty()) return InvalidArgument(path + " is empty; a JSON object is needed");
+  return config;
+}
+
 StatusOr<Orders> ReadOrders(const std::string& config_path, const std::vector<std::string>& settings) {
-  std::string config;
-  if (!config_path.empty()) {
-    TS_ASSIGN_OR_RETURN(config, ReadFileBytes(config_path, kConfigBytesMax));
-    if (config.empty()) return InvalidArgument(config_path + " is empty; a JSON object is needed");
-  }
+  TS_ASSIGN_OR_RETURN(const std::string config, ReadConfig(config_path));
   Orders orders;
   TS_ASSIGN_OR_RETURN(
       orders.options,
@@ -95,31 +100,63 @@ int Run(const StatusOr<Orders>& orders, Trial& trial) {
   return 0;
 }
 
+// Makes TUNESMITH_CONFIG name what the command line says: a plug-in finds its parameters where every trial program
+// does. With settings that is a file in memory, which goes with the process.
+Status HandOverConfig(const std::string& config_path, const std::vector<std::string>& settings) {
+  std::string path = config_path;
+  if (!settings.empty()) {
+    TS_ASSIGN_OR_RETURN(std::string config, ReadConfig(config_path));
+    TS_ASSIGN_OR_RETURN(config, ConfigWithSettings(config, settings));
+    const int fd = memfd_create("tunesmith-config", 0);
+    if (fd < 0 || write(fd, config.data(), config.size()) != static_cast<ssize_t>(config.size())) {
+      return ErrnoStatus(errno, "cannot hand the parameters over");
+    }
+    path = "/proc/self/fd/" + std::to_string(fd);
+  }
+  if (!path.empty()) setenv("TUNESMITH_CONFIG", path.c_str(), 1);
+  return OkStatus();
+}
+
+// The plug-in makes a Trial of its own, which takes the channel; here is one only where it cannot be called.
+int RunPlugin(const std::string& path, const std::string& config_path, const std::vector<std::string>& settings) {
+  const Status given = HandOverConfig(config_path, settings);
+  const auto plugin = given.ok() ? LoadPlugin(path) : StatusOr<const PluginStamp*>(given);
+  if (plugin.ok()) return (*plugin)->train();
+  Trial trial;
+  return Fail(trial, plugin.status(), kExitUsage);
+}
+
 int Main(int argc, char** argv) {
   CLI::App app(
-      "Trains a built-in model and reports loss and accuracy on held-out data each epoch.");
+      "Trains a built-in model, and reports loss and accuracy on held-out data each epoch; or a plug-in's own.");
   app.footer(OptionsHelp() + "Exit codes: 0 done or asked to leave, 1 failed, 2 wrong options.");
   std::string config_path;
+  std::string plugin;
   std::vector<std::string> settings;
   std::map<std::string, std::string> flags;
   bool check_ranks = false;
   app.add_option("--config", config_path, "JSON file of options (default: $TUNESMITH_CONFIG)");
   app.add_option("--set", settings, "name=value, wins over the file; may be repeated")
       ->allow_extra_args(false);
+  CLI::Option* const plugin_option = app.add_option(
+      "--plugin", plugin, "shared object with a trainable of its own (docs/cpp-sdk.md); options are what it reads");
   for (const char* name : {"mode", "devices", "batch-size", "batch-per-rank", "peer-timeout"}) {
-    app.add_option(std::string("--") + name, flags[name], std::string("as --set ") + name + "=...");
+    app.add_option(std::string("--") + name, flags[name], std::string("as --set ") + name + "=...")
+        ->excludes(plugin_option);
   }
-  app.add_flag("--check-ranks", check_ranks, "as --set check-ranks=yes");
+  app.add_flag("--check-ranks", check_ranks, "as --set check-ranks=yes")->excludes(plugin_option);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? 0 : kExitUsage;
   }
+  if (config_path.empty()) config_path = Trial::config_path();
+  if (!plugin_option->empty()) return RunPlugin(plugin, config_path, settings);
   for (const auto& [name, value] : flags) {
     if (!value.empty()) settings.push_back(name + "=" + value);
   }
   if (check_ranks) settings.push_back("check-ranks=yes");
-  const auto orders = ReadOrders(config_path.empty() ? Trial::config_path() : config_path, settings);
+  const auto orders = ReadOrders(config_path, settings);
   // Rank 0 alone talks to the daemon: others would take verdicts from the channel that they may all have inherited.
   if (orders.ok() && orders->place && orders->place->rank > 0) unsetenv("TUNESMITH_CHANNEL");
   Trial trial({.report_wait_ms = kVerdictWaitMs});

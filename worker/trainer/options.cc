@@ -345,6 +345,15 @@ bool Assign(const json& value, const OptionSpec& spec, TrainerOptions* options) 
              &(options->*std::get<std::vector<int64_t> T::*>(spec.member)));
 }
 
+json SettingValue(const std::string& text) {
+  json value = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (value.is_discarded() && text.find(',') != std::string::npos) {
+    value = json::parse("[" + text + "]", nullptr, false);  // hidden=256,128
+  }
+  if (value.is_discarded()) value = text;
+  return value;
+}
+
 // What was given for one option, and how it was spelt there.
 struct Given {
   std::string spelling;
@@ -421,12 +430,7 @@ class Collector {
       problems_.push_back("option '" + ValidUtf8(name) + "' is nested more than 16 deep");
       return;
     }
-    json value = json::parse(text, nullptr, /*allow_exceptions=*/false);
-    if (value.is_discarded() && text.find(',') != std::string::npos) {
-      value = json::parse("[" + text + "]", nullptr, false);  // hidden=256,128
-    }
-    if (value.is_discarded()) value = text;
-    Add(name, name.substr(name.rfind('/') + 1), value, true);
+    Add(name, name.substr(name.rfind('/') + 1), SettingValue(text), true);
   }
 
   const GivenOptions& given() const { return given_; }
@@ -512,6 +516,29 @@ StatusOr<TrainerOptions> ParseOptions(std::string_view config,
   }
   if (!problems.empty()) return InvalidArgument(Join(problems, "\n"));
   return options;
+}
+
+StatusOr<std::string> ConfigWithSettings(std::string_view config, const std::vector<std::string>& settings) {
+  json merged = config.empty() ? json::object() : json::parse(config, nullptr, /*allow_exceptions=*/false);
+  if (!merged.is_object() || TooDeep(config)) {
+    return InvalidArgument("the configuration must be a JSON object of parameters, such as {\"lr\": 0.01}");
+  }
+  for (const std::string& setting : settings) {
+    const size_t equals = setting.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      return InvalidArgument("'" + ValidUtf8(setting) + "' is not name=value, such as lr=0.01");
+    }
+    // Within the groups of its name that are there; a name with slashes is as good where they are not.
+    json* place = &merged;
+    std::string name = setting.substr(0, equals);
+    for (size_t slash; (slash = name.find('/')) != std::string::npos; name.erase(0, slash + 1)) {
+      const auto group = place->find(name.substr(0, slash));
+      if (group == place->end() || !group->is_object()) break;
+      place = &*group;
+    }
+    (*place)[name] = SettingValue(setting.substr(equals + 1));
+  }
+  return merged.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
 }
 
 std::string OptionsHelp() {

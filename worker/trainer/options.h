@@ -59,6 +59,11 @@ StatusOr<TrainerOptions> ParseOptions(std::string_view config,
                                       const std::vector<std::string>& settings,
                                       const OptionDefaults& defaults);
 
+// `config`: a JSON object ("" = none). Its text with `settings` ("name=value" each) put in: JSON where a value is
+// JSON, a list where it has commas, else text. INVALID_ARGUMENT says what is wrong. For programs with options of their
+// own.
+StatusOr<std::string> ConfigWithSettings(std::string_view config, const std::vector<std::string>& settings);
+
 // The options as lines of --help.
 std::string OptionsHelp();
 

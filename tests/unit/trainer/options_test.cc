@@ -3,6 +3,7 @@
 #include "common/rng.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "worker/sdk/config.h"
 
 namespace tunesmith::trainer {
 namespace {
@@ -172,6 +173,29 @@ TEST(OptionsTest, HelpNamesEveryOptionOnce) {
   const std::string help = OptionsHelp();
   for (const char* name : {"lr", "hidden", "test_fraction", "checkpoint_every", "learning_rate"}) {
     EXPECT_THAT(help, HasSubstr(name));
+  }
+}
+
+TEST(ConfigWithSettingsTest, SettingsArePutIntoTheirGroups) {
+  const auto merged = ConfigWithSettings(
+      R"({"lr": 0.5, "optimizer": {"type": "adam"}})",
+      {"lr=0.1", "optimizer/type=sgd", "optimizer/momentum=0.9", "head/width=64", "hidden=64,32", "name=a=b"});
+  ASSERT_TRUE(merged.ok()) << Message(merged.status());
+  const Config config = Config::Parse(*merged);
+  EXPECT_EQ(config.Number("lr"), 0.1);
+  EXPECT_EQ(config.Text("optimizer/type"), "sgd");
+  EXPECT_EQ(config.Number("optimizer/momentum"), 0.9);
+  EXPECT_EQ(config.Integer("head/width"), 64);
+  EXPECT_EQ(config.Text("name"), "a=b");
+  EXPECT_TRUE(config.Has("hidden"));
+}
+
+TEST(ConfigWithSettingsTest, WhatIsNoObjectOrNoSettingIsRefused) {
+  EXPECT_TRUE(ConfigWithSettings("", {}).ok());
+  for (const char* config : {"[1]", "{", "3"}) EXPECT_FALSE(ConfigWithSettings(config, {"lr=1"}).ok()) << config;
+  EXPECT_FALSE(ConfigWithSettings(std::string(100'000, '['), {}).ok());
+  for (const char* setting : {"lr", "=1", ""}) {
+    EXPECT_THAT(Message(ConfigWithSettings("{}", {setting}).status()), HasSubstr("is not name=value"));
   }
 }
 

@@ -4,16 +4,41 @@
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <functional>
 #include <limits>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "gtest/gtest.h"
 #include "worker/sdk/trial.h"
 
 namespace tunesmith {
 namespace {
+
+// TUNESMITH_CHECKPOINT_DIR, new and empty.
+struct CheckpointFolder {
+  CheckpointFolder() {
+    std::filesystem::remove_all(path);
+    std::filesystem::create_directories(path);
+    setenv("TUNESMITH_CHECKPOINT_DIR", path.c_str(), 1);
+  }
+  ~CheckpointFolder() {
+    unsetenv("TUNESMITH_CHECKPOINT_DIR");
+    std::filesystem::remove_all(path);
+  }
+  // Of the files in it, hidden ones too.
+  std::vector<std::string> Names() const {
+    std::vector<std::string> names;
+    for (const auto& entry : std::filesystem::directory_iterator(path)) names.push_back(entry.path().filename());
+    return names;
+  }
+  const std::string path = testing::TempDir() + "sdk-checkpoints-" + std::to_string(getpid());
+};
 
 // A daemon's end of the channel beside a Trial that was started with the other end.
 class SdkTest : public ::testing::Test {
@@ -213,6 +238,74 @@ TEST_F(SdkTest, SigtermAsksToLeave) {
   EXPECT_TRUE(trial.Report(1, {{"loss", 1}}).stop);
 }
 
+TEST_F(SdkTest, ACheckpointIsThereOnlyWhenItIsWhole) {
+  const CheckpointFolder folder;
+  Trial& trial = Start();
+  const std::string name = trial.SaveCheckpoint("epoch-1", [&](const std::string& path) {
+    std::ofstream(path) << "weights";
+    EXPECT_NE(path, folder.path + "/epoch-1");
+    EXPECT_FALSE(std::filesystem::exists(folder.path + "/epoch-1"));
+    return true;
+  });
+  EXPECT_EQ(name, "epoch-1");
+  EXPECT_EQ(folder.Names(), std::vector<std::string>{"epoch-1"});
+}
+
+TEST_F(SdkTest, ACheckpointThatFailsIsSaidAndLeavesTheOlderOnes) {
+  const CheckpointFolder folder;
+  Trial& trial = Start();
+  const auto write = [](const std::string& path) { return static_cast<bool>(std::ofstream(path) << "weights"); };
+  EXPECT_EQ(trial.SaveCheckpoint("epoch-1", write), "epoch-1");
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(trial.SaveCheckpoint("epoch-2", [&](const std::string& path) { return write(path) && false; }), "");
+  EXPECT_EQ(trial.SaveCheckpoint("epoch-3", [](const std::string&) { return true; }), "");  // wrote nothing
+  EXPECT_EQ(trial.SaveCheckpoint("no/such/folder", write), "");
+  EXPECT_THROW(trial.SaveCheckpoint("epoch-4",
+                                    [&](const std::string& path) -> bool {
+                                      write(path);
+                                      throw std::runtime_error("out of memory");
+                                    }),
+               std::runtime_error);
+  const std::string said = testing::internal::GetCapturedStderr();
+  EXPECT_NE(said.find("no checkpoint " + folder.path + "/epoch-3: No such file or directory"), std::string::npos);
+  EXPECT_NE(Hear(3).find("\"note\""), std::string::npos);
+  EXPECT_EQ(folder.Names(), std::vector<std::string>{"epoch-1"});
+}
+
+TEST_F(SdkTest, WithoutAFolderNoCheckpointIsWritten) {
+  unsetenv("TUNESMITH_CHECKPOINT_DIR");
+  EXPECT_EQ(Start().SaveCheckpoint("epoch-1", [](const std::string&) -> bool { throw std::logic_error("called"); }),
+            "");
+}
+
+TEST_F(SdkTest, WrongParametersEndARunWithACodeOfTheirOwn) {
+  unsetenv("TUNESMITH_CONFIG");
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(tunesmith::Run([](Trial& trial) { trial.config().Number("lr"); }), 2);
+  EXPECT_EQ(testing::internal::GetCapturedStderr().find("tunesmith: there is no parameter 'lr'"), 0u);
+  EXPECT_EQ(Hear(1).find("{\"type\":\"failed\",\"reason\":\"there is no parameter 'lr'"), 0u);
+}
+
+TEST_F(SdkTest, ARunThatIsDoneIsASuccess) {
+  EXPECT_EQ(tunesmith::Run([](Trial& trial) { trial.Report(1, {{"loss", 1}}); }), 0);
+  EXPECT_EQ(Hear(1), "{\"type\":\"report\",\"step\":1,\"metrics\":{\"loss\":1}}\n");
+}
+
+TEST_F(SdkTest, WhatARunThrowsIsTheReasonOfItsFailure) {
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(tunesmith::Run([](Trial&) { throw std::runtime_error("no data"); }), 1);
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "tunesmith: training failed: no data\n");
+  EXPECT_EQ(Hear(1), "{\"type\":\"failed\",\"reason\":\"training failed: no data\"}\n");
+}
+
+TEST_F(SdkTest, TheStackBehindAMessageOfLibTorchIsNoPartOfTheReason) {
+  testing::internal::CaptureStderr();
+  tunesmith::Run(
+      [](Trial&) { throw std::runtime_error("shapes\ndiffer\nException raised from meta at x.cpp:73\nframe"); });
+  EXPECT_NE(testing::internal::GetCapturedStderr().find("x.cpp:73\nframe"), std::string::npos);
+  EXPECT_EQ(Hear(1), "{\"type\":\"failed\",\"reason\":\"training failed: shapes\\u000adiffer\"}\n");
+}
+
 TEST_F(SdkTest, TheChannelIsNotInheritedByChildren) {
   const int fd = std::atoi(getenv("TUNESMITH_CHANNEL"));
   Start();
@@ -245,13 +338,18 @@ TEST(SdkEnvironmentTest, TheLeaseAndTheNamesComeFromTheEnvironment) {
   setenv("TUNESMITH_SEED", "18446744073709551615", 1);
   setenv("TUNESMITH_MAX_STEP", "27", 1);
   setenv("TUNESMITH_TRIAL", "x", 1);
+  setenv("TUNESMITH_RESUME_STEP", "12", 1);
+  setenv("TUNESMITH_RESUME_CHECKPOINT", "/checkpoints/epoch-12", 1);
   Trial trial({.handle_sigterm = false});
   EXPECT_EQ(trial.cpus(), 3);
   EXPECT_EQ(trial.seed(), 18446744073709551615u);
   EXPECT_EQ(trial.max_step(), 27u);
   EXPECT_EQ(trial.number(), 0u);
+  EXPECT_EQ(trial.resume_step(), 12);
+  EXPECT_EQ(trial.resume_checkpoint(), "/checkpoints/epoch-12");
   for (const char* name :
-       {"TUNESMITH_CPUS", "TUNESMITH_SEED", "TUNESMITH_MAX_STEP", "TUNESMITH_TRIAL"}) {
+       {"TUNESMITH_CPUS", "TUNESMITH_SEED", "TUNESMITH_MAX_STEP", "TUNESMITH_TRIAL", "TUNESMITH_RESUME_STEP",
+        "TUNESMITH_RESUME_CHECKPOINT"}) {
     unsetenv(name);
   }
   EXPECT_GE(trial.cpus(), 1);
