@@ -377,10 +377,24 @@ class SweepReader {
 
   void Resources(N n, F f) {
     ResourceSpec& r = spec_.resources;
+    std::optional<int32_t> cpus, cpus_per_rank, gpus_per_rank;
+    const auto one_of = [&](const std::string& canonical, std::optional<int32_t>* value) {
+      return [this, canonical, value](N m, F g) {
+        Once(g, canonical);
+        ReadInteger32(m, g, &value->emplace(1), log_);
+      };
+    };
     ReadObject(n, f,
-               {{"gpus", [&](N m, F g) { ReadNumber(m, g, &r.gpus, log_); }},
+               {{"gpus",
+                 [&](N m, F g) {
+                   Once(g, "resources.gpus");
+                   ReadNumber(m, g, &r.gpus, log_);
+                 }},
+                {"gpus_per_rank", one_of("resources.gpus", &gpus_per_rank)},
                 {"gpus_optional", [&](N m, F g) { ReadBool(m, g, &r.gpus_optional, log_); }},
-                {"cpus", [&](N m, F g) { ReadInteger32(m, g, &r.cpus, log_); }},
+                {"cpus", one_of("resources.cpus", &cpus)},
+                {"cpus_per_rank", one_of("resources.cpus", &cpus_per_rank)},
+                {"ranks", [&](N m, F g) { ReadInteger32(m, g, &r.ranks, log_); }},
                 {"gpu_memory", [&](N m, F g) { ReadSize(m, g, &r.gpu_memory_bytes, log_); }},
                 {"labels",
                  [&](N m, F g) {
@@ -405,6 +419,14 @@ class SweepReader {
                    }
                  }}},
                log_);
+    // All together; what is out of range is said later.
+    const auto of_all = [&](int32_t per_rank) {
+      const int64_t all = int64_t{per_rank} * std::max(1, r.ranks);
+      return static_cast<int32_t>(std::clamp<int64_t>(all, std::numeric_limits<int32_t>::min(),
+                                                      std::numeric_limits<int32_t>::max()));
+    };
+    r.cpus = cpus.value_or(of_all(cpus_per_rank.value_or(1)));
+    if (gpus_per_rank) r.gpus = of_all(*gpus_per_rank);
   }
 
   void Retry(N n, F f) {

@@ -99,10 +99,11 @@ struct ResourceSpec {
   double gpus = 0;               // whole numbers, or a fraction below 1 to share one device
   // Where no worker has a GPU, run on the CPU instead of waiting for one.
   bool gpus_optional = false;
-  int32_t cpus = 1;
+  int32_t cpus = 1;              // of all ranks together, as `gpus` are
   int64_t gpu_memory_bytes = 0;  // that each device must have at least, used or not; 0 = any
   std::map<std::string, std::string> labels = {};  // that the worker must have
   Placement placement = Placement::kPack;          // where it fits most tightly, or on the emptiest worker
+  int32_t ranks = 1;             // processes of a trial, with torchrun's variables
   friend bool operator==(const ResourceSpec&, const ResourceSpec&) = default;
 };
 

@@ -294,6 +294,7 @@ void WriteLimits(const SweepSpec& spec, Writer* w) {
     w->Close('}');
   }
   if (spec.resources.placement == Placement::kSpread) w->Text("placement", "spread");
+  if (spec.resources.ranks != 1) w->Integer("ranks", spec.resources.ranks);
   w->Close('}');
   w->OpenKey("retry", '{');
   w->Integer("failed", spec.retry.failed);

@@ -400,6 +400,23 @@ class Validator {
       Add("resources.cpus", std::to_string(r.cpus) + " is out of range",
           "use 1 to " + std::to_string(kDevicesPerTrialMax));
     }
+    CheckRanks();
+  }
+
+  // Each rank gets the same share.
+  void CheckRanks() {
+    const ResourceSpec& r = spec_.resources;
+    if (r.ranks < 1 || r.ranks > kDevicesPerTrialMax) {
+      return Add("resources.ranks", std::to_string(r.ranks) + " is out of range",
+                 "use 1 to " + std::to_string(kDevicesPerTrialMax));
+    }
+    if (r.ranks == 1) return;
+    if (spec_.ask_tell) {
+      return Add("resources.ranks", "with ask_tell clients run the trials", "leave it out");
+    }
+    const std::string of = " are not shared out evenly over " + std::to_string(r.ranks) + " ranks";
+    if (r.cpus % r.ranks != 0) Add("resources.cpus", std::to_string(r.cpus) + of, "use cpus_per_rank");
+    if (std::fmod(r.gpus, r.ranks) != 0) Add("resources.gpus", DoubleText(r.gpus) + of, "use gpus_per_rank");
   }
 
   void CheckCollect() {

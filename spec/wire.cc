@@ -405,6 +405,7 @@ void ToWireLimits(const SweepSpec& spec, pb::SweepSpec* out) {
   resources->set_gpu_memory_bytes(spec.resources.gpu_memory_bytes);
   for (const auto& [key, value] : spec.resources.labels) (*resources->mutable_labels())[key] = value;
   if (spec.resources.placement == Placement::kSpread) resources->set_placement(pb::ResourceSpec::SPREAD);
+  if (spec.resources.ranks != 1) resources->set_ranks(spec.resources.ranks);
   out->mutable_retry()->set_failed(spec.retry.failed);
   out->mutable_retry()->set_lost(spec.retry.lost);
   ToWire(spec.stop_grace_ms, out->mutable_stop_grace());
@@ -458,7 +459,8 @@ void FromWireLimits(const pb::SweepSpec& in, SweepSpec* out, Problems* problems)
   }
   out->resources.gpus = in.resources().gpus();
   out->resources.gpus_optional = in.resources().gpus_optional();
-  if (in.resources().has_cpus()) out->resources.cpus = in.resources().cpus();
+  if (in.resources().ranks() != 0) out->resources.ranks = in.resources().ranks();
+  out->resources.cpus = in.resources().has_cpus() ? in.resources().cpus() : std::max(1, out->resources.ranks);
   out->resources.gpu_memory_bytes = in.resources().gpu_memory_bytes();
   out->resources.labels.insert(in.resources().labels().begin(), in.resources().labels().end());
   if (in.resources().placement() == pb::ResourceSpec::SPREAD) out->resources.placement = Placement::kSpread;

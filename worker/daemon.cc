@@ -147,6 +147,7 @@ Status Daemon::StartSupervisor(std::optional<ProcessesSnapshot> trials) {
   processes.state_dir = options_.state_dir;
   TS_ASSIGN_OR_RETURN(processes.instance, IdInFile(options_.state_dir + "/instance"));
   processes.trainer = options_.trainer;
+  processes.ranks_starter = options_.ranks_starter;
   processes.inherited_env = Environment();
   processes.use_cgroups = options_.use_cgroups;
   processes.gpus = driver_.get();

@@ -37,11 +37,9 @@ std::string DefaultStateDir() {
                                            : "/var/lib/tunesmith/worker";
 }
 
-std::string DefaultTrainer() {
+std::string BesideThisProgram(const char* name) {
   std::error_code error;
-  return (std::filesystem::read_symlink("/proc/self/exe", error).parent_path() /
-          "tunesmith-trainer")
-      .string();
+  return (std::filesystem::read_symlink("/proc/self/exe", error).parent_path() / name).string();
 }
 
 // "" or what is wrong.
@@ -140,8 +138,9 @@ std::variant<DaemonOptions, int> ParseDaemonOptions(int argc, char** argv) {
   if (options.name.empty()) options.name = HostName();
   if (options.state_dir.empty()) options.state_dir = DefaultStateDir();
   if (options.cpus == 0) options.cpus = UsableCpus();
-  if (options.trainer.empty()) options.trainer = DefaultTrainer();
+  if (options.trainer.empty()) options.trainer = BesideThisProgram("tunesmith-trainer");
   options.trainer = std::filesystem::absolute(options.trainer).string();
+  options.ranks_starter = BesideThisProgram("tunesmith-ranks");
   options.state_dir = std::filesystem::absolute(options.state_dir).string();
   options.drain_timeout_ms = static_cast<int64_t>(drain_seconds * 1000);
   options.gpu_release_ms = static_cast<int64_t>(gpu_release_seconds * 1000);

@@ -22,6 +22,7 @@ struct DaemonOptions {
   int64_t gpu_release_ms = kDeviceReleaseMsMax;
   std::map<std::string, std::string> labels;
   std::string trainer;  // default: tunesmith-trainer beside this program
+  std::string ranks_starter;  // tunesmith-ranks beside this program
   // After SIGTERM, how long running attempts may go on before they are stopped and reported lost.
   int64_t drain_timeout_ms = 0;
   std::string tls_ca, tls_certificate, tls_key;

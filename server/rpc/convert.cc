@@ -432,6 +432,7 @@ void FillAssign(const SendAssign& assign, v1::Assign* out) {
   out->set_stop_grace_ms(spec.stop_grace_ms);
   out->set_max_step(LastStepOf(spec));
   out->set_cpus(spec.resources.cpus);
+  out->set_ranks(spec.resources.ranks);
   for (const std::string& device : assign.devices) out->add_device_uuids(device);
   out->set_gpus(assign.devices.empty() ? 0 : spec.resources.gpus);
   out->set_resume(assign.resume);

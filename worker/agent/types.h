@@ -81,7 +81,8 @@ struct Assignment {
   uint64_t seed = 0;
   Duration stop_grace{0};
   int64_t max_step = 0;
-  int32_t cpus = 1;
+  int32_t cpus = 1;   // of all ranks together, as the devices are
+  int32_t ranks = 1;  // processes that are started
   std::vector<std::string> devices;
   double gpus = 0;  // of the one device, if below 1: others use the rest of it
   bool resume = false;

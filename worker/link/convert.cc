@@ -98,6 +98,7 @@ std::shared_ptr<const Assignment> FromProto(const v1::Assign& assign, const std:
   assignment->stop_grace = Milliseconds(assign.stop_grace_ms());
   assignment->max_step = assign.max_step();
   assignment->cpus = assign.cpus();
+  assignment->ranks = std::max(1, assign.ranks());
   assignment->devices.assign(assign.device_uuids().begin(), assign.device_uuids().end());
   assignment->gpus = assign.gpus();
   assignment->resume = assign.resume();

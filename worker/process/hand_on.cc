@@ -71,7 +71,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Argument, name, text, json)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(CollectRule, kind, regex)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Checkpoint, attempt, step, name, bytes, sha256)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Assignment, key, sweep_id, controller, command, args, workdir, env, builtin, options,
-                                   parameters, collect, seed, stop_grace, max_step, cpus, devices, gpus, resume,
+                                   parameters, collect, seed, stop_grace, max_step, cpus, ranks, devices, gpus, resume,
                                    metrics, checkpoints, last_step, store_checkpoints, first_attempt, resume_step,
                                    resume_name)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Report, step, metrics, checkpoint, from_channel)

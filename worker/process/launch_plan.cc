@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -200,6 +201,62 @@ std::string ConfigJson(const Assignment& assignment) {
   return config.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
+namespace {
+
+// Executable and argv: of the program itself.
+Status PlanProgram(const Assignment& assignment, const AttemptPaths& paths, const LaunchContext& context,
+                   LaunchPlan* plan) {
+  if (!assignment.builtin.empty()) {
+    if (!IsExecutableFile(context.trainer)) {
+      return NotFound("cannot start the built-in trainable \"" + assignment.builtin +
+                      "\": " + context.trainer +
+                      " is not an executable file; install tunesmith-trainer beside "
+                      "tunesmith-worker or name it with "
+                      "--trainer");
+    }
+    plan->executable = context.trainer;
+    plan->argv = {context.trainer};
+    return OkStatus();
+  }
+  for (const std::string& element : assignment.command) {
+    if (element == "${args}") {
+      for (std::string& arg : ExpandArgs(assignment)) {
+        if (arg.find('\0') != std::string::npos)
+          return InvalidArgument("an argument holds a zero byte");
+        plan->argv.push_back(std::move(arg));
+      }
+      continue;
+    }
+    TS_ASSIGN_OR_RETURN(std::string expanded, ExpandText(element, assignment, paths));
+    plan->argv.push_back(std::move(expanded));
+  }
+  if (plan->argv.empty())
+    return InvalidArgument("the sweep names neither a command nor a built-in trainable");
+  const auto path = plan->env.find("PATH");
+  TS_ASSIGN_OR_RETURN(
+      plan->executable,
+      FindExecutable(plan->argv[0], path == plan->env.end() ? "/usr/bin:/bin" : path->second,
+                     plan->workdir));
+  return OkStatus();
+}
+
+// The same program, several times.
+Status PlanRanks(const Assignment& assignment, const LaunchContext& context, LaunchPlan* plan) {
+  if (!IsExecutableFile(context.ranks_starter)) {
+    return NotFound("cannot start a trial of " + std::to_string(assignment.ranks) + " ranks: " +
+                    context.ranks_starter +
+                    " is not an executable file; install tunesmith-ranks beside tunesmith-worker");
+  }
+  plan->argv[0] = plan->executable;
+  const std::string before[] = {context.ranks_starter, std::to_string(assignment.ranks),
+                                std::to_string(assignment.stop_grace.ms)};
+  plan->argv.insert(plan->argv.begin(), std::begin(before), std::end(before));
+  plan->executable = context.ranks_starter;
+  return OkStatus();
+}
+
+}  // namespace
+
 StatusOr<LaunchPlan> PlanLaunch(const Assignment& assignment, const AttemptPaths& paths,
                                 const LaunchContext& context) {
   LaunchPlan plan;
@@ -212,7 +269,8 @@ StatusOr<LaunchPlan> PlanLaunch(const Assignment& assignment, const AttemptPaths
     if (!device.empty()) devices += (devices.empty() ? "" : ",") + device;
   }
   plan.env["CUDA_VISIBLE_DEVICES"] = devices;
-  plan.env["OMP_NUM_THREADS"] = std::to_string(std::max(1, assignment.cpus));
+  const std::string cpus = std::to_string(std::max(1, assignment.cpus / assignment.ranks));  // of each process
+  plan.env["OMP_NUM_THREADS"] = cpus;
   // Threads that spin while they wait take the cores of other trials.
   if (plan.env.count("OMP_WAIT_POLICY") == 0) plan.env["OMP_WAIT_POLICY"] = "passive";
   // A pipe makes Python keep its lines back until 8 KiB have come together: no metric would arrive
@@ -231,7 +289,7 @@ StatusOr<LaunchPlan> PlanLaunch(const Assignment& assignment, const AttemptPaths
   plan.env["TUNESMITH_CONFIG"] = paths.config;
   plan.env["TUNESMITH_CHECKPOINT_DIR"] = paths.checkpoint_dir;
   plan.env["TUNESMITH_SEED"] = std::to_string(assignment.seed);
-  plan.env["TUNESMITH_CPUS"] = std::to_string(std::max(1, assignment.cpus));
+  plan.env["TUNESMITH_CPUS"] = cpus;
   plan.env[kLeaseVariable] = KeyText(assignment.key);
   // Not what the daemon itself may have inherited from a trial of another one.
   plan.env.erase("TUNESMITH_MAX_STEP");
@@ -249,37 +307,8 @@ StatusOr<LaunchPlan> PlanLaunch(const Assignment& assignment, const AttemptPaths
     }
   }
 
-  if (!assignment.builtin.empty()) {
-    if (!IsExecutableFile(context.trainer)) {
-      return NotFound("cannot start the built-in trainable \"" + assignment.builtin +
-                      "\": " + context.trainer +
-                      " is not an executable file; install tunesmith-trainer beside "
-                      "tunesmith-worker or name it with "
-                      "--trainer");
-    }
-    plan.executable = context.trainer;
-    plan.argv = {context.trainer};
-    return plan;
-  }
-  for (const std::string& element : assignment.command) {
-    if (element == "${args}") {
-      for (std::string& arg : ExpandArgs(assignment)) {
-        if (arg.find('\0') != std::string::npos)
-          return InvalidArgument("an argument holds a zero byte");
-        plan.argv.push_back(std::move(arg));
-      }
-      continue;
-    }
-    TS_ASSIGN_OR_RETURN(std::string expanded, ExpandText(element, assignment, paths));
-    plan.argv.push_back(std::move(expanded));
-  }
-  if (plan.argv.empty())
-    return InvalidArgument("the sweep names neither a command nor a built-in trainable");
-  const auto path = plan.env.find("PATH");
-  TS_ASSIGN_OR_RETURN(
-      plan.executable,
-      FindExecutable(plan.argv[0], path == plan.env.end() ? "/usr/bin:/bin" : path->second,
-                     plan.workdir));
+  TS_RETURN_IF_ERROR(PlanProgram(assignment, paths, context, &plan));
+  if (assignment.ranks > 1) TS_RETURN_IF_ERROR(PlanRanks(assignment, context, &plan));
   return plan;
 }
 

@@ -34,6 +34,7 @@ struct LaunchContext {
   std::map<std::string, std::string> inherited_env;
   std::string trainer;           // path of tunesmith-trainer, for built-in trainables
   bool has_checkpoints = false;  // the trial's folder is not empty
+  std::string ranks_starter = "";  // path of tunesmith-ranks, for trials of several
 };
 
 // INVALID_ARGUMENT or NOT_FOUND says what cannot be started, why, and what to do instead. Reads the

@@ -327,7 +327,7 @@ StatusOr<std::unique_ptr<Supervisor::Trial>> Supervisor::Launch(std::shared_ptr<
   if (assignment.workdir.empty()) TS_RETURN_IF_ERROR(MakeFolder(paths.workdir));
 
   LaunchContext context{options_.inherited_env, options_.trainer,
-                        !IsEmptyFolder(paths.checkpoint_dir)};
+                        !IsEmptyFolder(paths.checkpoint_dir), options_.ranks_starter};
   TS_ASSIGN_OR_RETURN(LaunchPlan plan, PlanLaunch(assignment, paths, context));
   plan.env[kLeaseVariable] = options_.instance + "/" + KeyText(assignment.key);
   TS_RETURN_IF_ERROR(WriteFile(paths.config, plan.config_json));

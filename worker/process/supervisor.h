@@ -28,6 +28,7 @@ struct SupervisorOptions {
   // Marks the processes of this state directory among those of other daemons.
   std::string instance;
   std::string trainer;
+  std::string ranks_starter;
   std::map<std::string, std::string> inherited_env;
   // Control groups where the machine has them. Off: only sessions, marks and parents tell a tree.
   bool use_cgroups = true;

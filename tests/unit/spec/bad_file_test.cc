@@ -115,6 +115,15 @@ constexpr Bad kBad[] = {
     {"no such placement", "resources: {placement: tight}\n",
      "f:5: resources.placement: there is no placement \"tight\" (write pack (where it leaves the least over) or spread "
      "(the emptiest worker))"},
+    {"CPUs that are not shared out evenly", "resources: {ranks: 2, cpus: 3}\n",
+     "f:5: resources.cpus: 3 are not shared out evenly over 2 ranks (use cpus_per_rank)"},
+    {"GPUs that are not shared out evenly", "resources: {ranks: 2, gpus: 0.5}\n",
+     "f:5: resources.gpus: 0.5 are not shared out evenly over 2 ranks (use gpus_per_rank)"},
+    {"too many CPUs in all", "resources: {ranks: 4000, cpus_per_rank: 2000000}\n",
+     "f:5: resources.cpus_per_rank: 2147483647 is out of range (use 1 to 4096)"},
+    {"no ranks", "resources: {ranks: 0}\n", "f:5: resources.ranks: 0 is out of range (use 1 to 4096)"},
+    {"two ways to say one thing", "resources: {ranks: 2, gpus: 2, gpus_per_rank: 1}\n",
+     "f:5: resources.gpus_per_rank: the same is said by resources.gpus (keep one of them)"},
     {"a list for an object", "resources: [1]\n",
      "f:5: resources: here stands a list of 1, not an object (write \"key: value\" lines; the keys "
      "are gpus, gpus_optional, cpus, gpu_memory, labels, placement)"},

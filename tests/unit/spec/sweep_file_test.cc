@@ -395,5 +395,23 @@ TEST(SweepFileTest, ResourcesMayAskForMemoryLabelsAndPlacement) {
   EXPECT_EQ(spec.resources.placement, Placement::kSpread);
 }
 
+TEST(SweepFileTest, RanksShareOutWhatATrialHas) {
+  const auto read = [](const std::string& resources) {
+    return ReadGood("trainable: mlp\nparameters: {x: {uniform: [0, 1]}}\nmetric: loss:min\ntrials: 3\nresources: " +
+                    resources + "\n")
+        .resources;
+  };
+  EXPECT_EQ(read("{cpus: 3}").ranks, 1);
+  const ResourceSpec four = read("{ranks: 4}");
+  EXPECT_EQ(four.ranks, 4);
+  EXPECT_EQ(four.cpus, 4) << "one each";
+  EXPECT_EQ(four.gpus, 0);
+  const ResourceSpec all = read("{ranks: 4, cpus: 8, gpus: 4}");
+  EXPECT_EQ(read("{cpus_per_rank: 2, gpus_per_rank: 1, ranks: 4}"), all) << "in any order";
+  EXPECT_EQ(all.cpus, 8);
+  EXPECT_EQ(all.gpus, 4);
+  EXPECT_EQ(read("{cpus_per_rank: 2}").cpus, 2);
+}
+
 }  // namespace
 }  // namespace tunesmith

@@ -133,5 +133,31 @@ TEST(LaunchPlanTest, EnvironmentOfTheSweepWinsOverTheDaemons) {
   EXPECT_EQ(plan->env.count("TUNESMITH_RESUME_FROM"), 0u);
 }
 
+TEST(LaunchPlanTest, SeveralRanksAreStartedByTheirStarter) {
+  Assignment assignment = Sample();
+  assignment.command = {"sh", "-c", "true"};
+  assignment.workdir = "/tmp";
+  assignment.ranks = 4;
+  assignment.cpus = 8;
+  assignment.stop_grace = Seconds(3);
+  LaunchContext context{{{"PATH", "/nowhere:/bin"}}, "", false, "/bin/true"};
+  const auto plan = PlanLaunch(assignment, PathsOf("/s", assignment), context);
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_EQ(plan->executable, "/bin/true");
+  EXPECT_EQ(plan->argv, (std::vector<std::string>{"/bin/true", "4", "3000", "/bin/sh", "-c", "true"}));
+  EXPECT_EQ(plan->env.at("OMP_NUM_THREADS"), "2") << "of each";
+  EXPECT_EQ(plan->env.at("TUNESMITH_CPUS"), "2");
+
+  context.ranks_starter = "/nowhere/tunesmith-ranks";
+  const Status missing = PlanLaunch(assignment, PathsOf("/s", assignment), context).status();
+  EXPECT_EQ(missing.code(), StatusCode::kNotFound);
+  EXPECT_NE(Message(missing).find("install tunesmith-ranks beside tunesmith-worker"), std::string::npos);
+  // What is wrong with the program itself is said as for one rank.
+  assignment.command = {"no-such-program"};
+  context.ranks_starter = "/bin/true";
+  EXPECT_NE(Message(PlanLaunch(assignment, PathsOf("/s", assignment), context).status()).find("no-such-program"),
+            std::string::npos);
+}
+
 }  // namespace
 }  // namespace tunesmith::worker
