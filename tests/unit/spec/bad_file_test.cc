@@ -126,7 +126,7 @@ constexpr Bad kBad[] = {
      "f:5: resources.gpus_per_rank: the same is said by resources.gpus (keep one of them)"},
     {"a list for an object", "resources: [1]\n",
      "f:5: resources: here stands a list of 1, not an object (write \"key: value\" lines; the keys "
-     "are gpus, gpus_optional, cpus, gpu_memory, labels, placement)"},
+     "are gpus, gpus_per_rank, gpus_optional, cpus, cpus_per_rank, ranks, gpu_memory, labels, placement)"},
     {"no room for checkpoints", "checkpoints: {max_gb: 0}\n",
      "f:5: checkpoints.max_gb: no room of that size can be kept (use gigabytes, more than 0 and at most 1000000, or "
      "leave it out: no limit)"},
