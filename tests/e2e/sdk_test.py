@@ -125,7 +125,8 @@ class Programs(SdkTestCase):
         point = {"lr": 0.05, "epochs": 300, "seed": 7}
         self.submit("kept", [project() + "/build/softmax"], trials=1,
                     parameters={name: {"constant": value} for name, value in point.items()})
-        wait_for("a checkpoint's copy", lambda: any(c.step >= 5 for c in self.trial("kept", 0).checkpoints))
+        wait_for("a checkpoint's copy", lambda: any(
+            c.step >= 5 for trial in self.trials("kept") for c in trial.checkpoints))
         worker.kill()
         self.start_worker()
         self.wait_sweep("kept")
