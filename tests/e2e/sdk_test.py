@@ -122,7 +122,7 @@ class Programs(SdkTestCase):
     def test_a_killed_trial_goes_on_from_its_checkpoint_with_the_same_numbers(self):
         self.start_server()
         worker = self.start_worker()
-        point = {"lr": 0.05, "epochs": 300, "seed": 7}
+        point = {"lr": 0.05, "epochs": 600, "seed": 7}
         self.submit("kept", [project() + "/build/softmax"], trials=1,
                     parameters={name: {"constant": value} for name, value in point.items()})
         wait_for("a checkpoint's copy", lambda: any(
@@ -136,9 +136,9 @@ class Programs(SdkTestCase):
         self.assertIsNotNone(told)
         rows = self.measurements("kept", 0)
         second = [m for m in rows if m.attempt == 2]
-        self.assertEqual([m.step for m in second], list(range(int(told.group(1)), 301)))
+        self.assertEqual([m.step for m in second], list(range(int(told.group(1)), 601)))
         whole = LINE.findall(self.by_hand(["build/softmax"], point).stdout)
-        self.assertEqual(len(whole), 300)
+        self.assertEqual(len(whole), 600)
         for m in rows:
             loss = {metric.name: metric.value for metric in m.metrics}["loss"]
             self.assertAlmostEqual(loss, float(whole[m.step - 1][1]), 5, "step %d" % m.step)
