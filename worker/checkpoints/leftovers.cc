@@ -8,7 +8,6 @@
 #include <system_error>
 #include <utility>
 
-#include "common/limits.h"
 #include "common/log.h"
 #include "worker/process/files.h"
 #include "worker/process/trial_folder.h"
@@ -62,9 +61,10 @@ void Removed(const TrialId& id, const char* what, const Status& status) {
 
 }  // namespace
 
-Leftovers::Leftovers(std::string trials_root, ReviewFiles review)
+Leftovers::Leftovers(std::string trials_root, ReviewFiles review, size_t named_max)
     : trials_root_(std::move(trials_root)),
       review_(std::move(review)),
+      named_max_(named_max),
       thread_([this](const std::stop_token& stop) { Run(stop); }) {}
 
 Leftovers::~Leftovers() { thread_.request_stop(); }
@@ -118,7 +118,7 @@ void Leftovers::LookNow(const std::string& controller_id, const std::set<TrialId
     return true;
   };
   for (const auto& [id, folder] : folders) {
-    if (stop.stop_requested() || (named + 2 > kReviewedTrialsMax && !ask())) return;
+    if (stop.stop_requested() || (named + 2 > named_max_ && !ask())) return;
     if (kept.empty() || kept.back().sweep != id.sweep) {
       kept.push_back({id.sweep, {}});
       ++named;

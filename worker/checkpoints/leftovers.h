@@ -2,6 +2,8 @@
 #pragma once
 
 #include <condition_variable>
+#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <set>
@@ -11,6 +13,7 @@
 #include <vector>
 
 #include "common/ids.h"
+#include "common/limits.h"
 #include "common/mutex.h"
 #include "common/status.h"
 
@@ -37,8 +40,8 @@ using ReviewFiles = std::function<StatusOr<UnneededFiles>(const std::string& con
 // own.
 class Leftovers {
  public:
-  // `trials_root`: the folder of PathsOf.
-  Leftovers(std::string trials_root, ReviewFiles review);
+  // `trials_root`: the folder of PathsOf. `named_max`: sweeps and trials that one call of `review` names.
+  Leftovers(std::string trials_root, ReviewFiles review, size_t named_max = kReviewedTrialsMax);
   // Drops what is not done.
   ~Leftovers();
   Leftovers(const Leftovers&) = delete;
@@ -60,6 +63,7 @@ class Leftovers {
 
   const std::string trials_root_;
   const ReviewFiles review_;
+  const size_t named_max_;
   Mutex mutex_;
   std::condition_variable_any changed_;
   std::optional<Job> next_ TS_GUARDED_BY(mutex_);

@@ -3,15 +3,12 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <condition_variable>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <mutex>
 
 #include "common/drawn_id.h"
-#include "common/limits.h"
 #include "worker/checkpoints/ledger.h"
 #include "worker/process/files.h"
 #include "worker/process/trial_folder.h"
@@ -51,16 +48,17 @@ class LeftoversTest : public ::testing::Test {
     EXPECT_TRUE(Ledger(LedgerPath(paths)).Add({1, 1, "step-1", 7, std::string(64, '0')}).ok());
     return fs::path(paths.checkpoint_dir).parent_path();
   }
-  Leftovers Keeper() {
-    return Leftovers(root_, [this](const std::string& controller, const std::vector<KeptFiles>& kept,
-                                   const std::stop_token&) -> StatusOr<UnneededFiles> {
+  Leftovers Keeper(size_t named_max = 100) {
+    const auto review = [this](const std::string& controller, const std::vector<KeptFiles>& kept,
+                               const std::stop_token&) -> StatusOr<UnneededFiles> {
       const std::lock_guard lock(mutex_);
       EXPECT_EQ(controller, "ours");
       calls_.push_back(kept);
       changed_.notify_all();
       if (!answers_) return Unavailable("no controller");
       return unneeded_;
-    });
+    };
+    return Leftovers(root_, review, named_max);
   }
   void Look(const std::set<TrialId>& open = {}) { Keeper().LookNow("ours", open, {}); }
 
@@ -138,22 +136,22 @@ TEST_F(LeftoversTest, WithoutAnAnswerAllStays) {
 }
 
 TEST_F(LeftoversTest, ManyAreAskedForInSeveralCalls) {
-  // Only what ControllerOf and IsEmptyFolder look at.
-  const size_t trials = 2 * kReviewedTrialsMax + 5;
-  for (size_t i = 0; i < trials; ++i) {
-    const std::string checkpoints = root_ + "/1/" + std::to_string(i) + "/checkpoints";
-    ASSERT_TRUE(fs::create_directories(checkpoints + "/a"));
-    std::ofstream(checkpoints + ".owner") << "7\nours";
-  }
-  Look();
-  ASSERT_EQ(calls_.size(), 3u);
-  size_t asked = 0;
+  for (uint32_t trial = 0; trial < 20; ++trial) Ran(trial < 15 ? 3 : 4, trial);
+  Keeper(8).LookNow("ours", {}, {});
+  std::vector<TrialId> asked;
   for (const auto& kept : calls_) {
-    ASSERT_EQ(kept.size(), 1u);
-    EXPECT_LT(kept[0].with_checkpoints.size(), kReviewedTrialsMax);
-    asked += kept[0].with_checkpoints.size();
+    size_t named = 0;
+    for (const KeptFiles& files : kept) {
+      named += 1 + files.with_checkpoints.size();
+      for (const uint32_t trial : files.with_checkpoints) asked.push_back({files.sweep, trial});
+    }
+    EXPECT_LE(named, 8u);
   }
-  EXPECT_EQ(asked, trials);
+  EXPECT_EQ(calls_.size(), 4u);
+  ASSERT_EQ(asked.size(), 20u);
+  for (uint32_t trial = 0; trial < 20; ++trial) {
+    EXPECT_EQ(asked[trial], (TrialId{SweepId(trial < 15 ? 3 : 4), trial}));
+  }
 }
 
 TEST_F(LeftoversTest, ItLooksOnAThreadOfItsOwn) {
