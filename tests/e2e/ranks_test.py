@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import subprocess
 import unittest
 
 import harness
@@ -106,6 +107,29 @@ def has_torch():
         return torch.distributed.is_available()
     except ImportError:
         return False
+
+
+class ByHand(unittest.TestCase):
+    """tunesmith-ranks alone."""
+
+    def run_ranks(self, *args):
+        return subprocess.run([os.path.join(harness.BIN, "tunesmith-ranks"), *args], capture_output=True, text=True,
+                              timeout=60)
+
+    def test_the_first_rank_to_fail_is_named_and_gives_the_exit_code(self):
+        # The last rank waits to be ended; or all end by themselves.
+        for others in ("exec sleep 60", "exit 0"):
+            run = self.run_ranks("3", "1000", "sh", "-c", "echo I am $RANK; [ $RANK != 1 ] || exit 7; " + others)
+            self.assertEqual(run.returncode, 7)
+            self.assertIn("tunesmith-ranks: rank 1 of 3 ended with exit code 7", run.stderr)
+            self.assertEqual(run.stdout, "I am 0\n")
+            self.assertIn("[rank 2] I am 2\n", run.stderr)
+
+    def test_what_cannot_be_started_is_told(self):
+        self.assertEqual(self.run_ranks("2", "100", "/nowhere").returncode, 127)
+        run = self.run_ranks("many", "100", "true")
+        self.assertEqual(run.returncode, 2)
+        self.assertIn("COUNT is 'many'; it is a whole number from 1 to 4096", run.stderr)
 
 
 class Ranks(harness.TestCase):

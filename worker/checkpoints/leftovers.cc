@@ -50,7 +50,7 @@ Folders List(const std::string& root, const std::string& controller_id, const st
   return folders;
 }
 
-void Removed(const TrialId& id, const char* what, const Status& status) {
+void LogRemoval(const TrialId& id, const char* what, const Status& status) {
   const std::string trial = std::to_string(id.sweep.value) + "." + std::to_string(id.number);
   if (status.ok()) {
     Log(LogLevel::kDebug, "leftovers_removed", {{"trial", trial}, {"what", what}});
@@ -106,13 +106,13 @@ void Leftovers::LookNow(const std::string& controller_id, const std::set<TrialId
     for (const SweepId& sweep : unneeded->sweeps) {
       const auto end = folders.lower_bound({SweepId(sweep.value + 1), 0});
       for (auto it = folders.lower_bound({sweep, 0}); it != end && !stop.stop_requested(); ++it) {
-        Removed(it->first, "all", RemoveTrialFolder(it->second));
+        LogRemoval(it->first, "all", RemoveTrialFolder(it->second));
       }
     }
     for (const TrialId& trial : unneeded->checkpoints) {
       const auto [begin, end] = folders.equal_range(trial);
       for (auto it = begin; it != end && !stop.stop_requested(); ++it) {
-        Removed(it->first, "checkpoints", RemoveCheckpoints(it->second));
+        LogRemoval(it->first, "checkpoints", RemoveCheckpoints(it->second));
       }
     }
     return true;

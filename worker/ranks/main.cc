@@ -47,12 +47,12 @@ constexpr size_t kLineBytesMax = 4096;  // longer lines are cut in two
 // A stop may reach a rank before it reaches this program; then the rank's end is no failure.
 constexpr std::chrono::milliseconds kStopMayFollow{500};
 
-[[noreturn]] void Give(const std::string& what, int exit_code = kExitCannotStart) {
+[[noreturn]] void GiveUp(const std::string& what, int exit_code = kExitCannotStart) {
   std::fprintf(stderr, "tunesmith-ranks: %s\n", what.c_str());
   std::exit(exit_code);
 }
 
-[[noreturn]] void GiveErrno(const std::string& what) { Give(what + ": " + std::strerror(errno)); }
+[[noreturn]] void GiveUpForErrno(const std::string& what) { GiveUp(what + ": " + std::strerror(errno)); }
 
 // A port of the loopback address, kept for rank 0: bound and never listened on, it is given to nobody else, and who
 // asks for it by number (with SO_REUSEADDR, as PyTorch's store does) gets it.
@@ -66,7 +66,7 @@ int ReservePort() {
   if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) != 0 ||
       bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
       getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
-    GiveErrno("no free port on 127.0.0.1");
+    GiveUpForErrno("no free port on 127.0.0.1");
   }
   return ntohs(address.sin_port);
 }
@@ -124,6 +124,14 @@ void Forward(int number, Rank* rank, bool last) {
   }
 }
 
+// The end that programs have: rank 0's alone.
+void CloseChannel() {
+  const char* const text = std::getenv("TUNESMITH_CHANNEL");
+  const int channel = text == nullptr ? -1 : std::atoi(text);
+  if (channel > STDERR_FILENO) close(channel);
+  unsetenv("TUNESMITH_CHANNEL");
+}
+
 void SetDefault(const char* name, const char* value) { setenv(name, value, /*overwrite=*/0); }
 
 class Job {
@@ -139,7 +147,7 @@ class Job {
     sigprocmask(SIG_BLOCK, &watched, &before);
     signal(SIGPIPE, SIG_IGN);
     signals_ = signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (signals_ < 0) GiveErrno("cannot watch for signals");
+    if (signals_ < 0) GiveUpForErrno("cannot watch for signals");
     const std::string size = std::to_string(ranks_.size());
     setenv("WORLD_SIZE", size.c_str(), 1);
     setenv("LOCAL_WORLD_SIZE", size.c_str(), 1);
@@ -153,6 +161,7 @@ class Job {
     SetDefault("GLOO_SOCKET_IFNAME", "lo");
     SetDefault("NCCL_SOCKET_IFNAME", "lo");
     for (size_t i = 0; i < ranks_.size(); ++i) StartOne(static_cast<int>(i), command, self, before);
+    CloseChannel();
   }
 
   // Until no rank is left. The exit status.
@@ -168,6 +177,10 @@ class Job {
       EndOthers();
     }
     for (size_t i = 0; i < ranks_.size(); ++i) Forward(static_cast<int>(i), &ranks_[i], true);
+    // The others may have ended by themselves, before they were told to.
+    if (!failure_.empty() && !stopping_ && !terminated_) {
+      std::fprintf(stderr, "tunesmith-ranks: %s\n", failure_.c_str());
+    }
     return exit_status_;
   }
 
@@ -175,9 +188,9 @@ class Job {
   void StartOne(int number, char** command, pid_t parent, const sigset_t& mask) {
     Rank& rank = ranks_[static_cast<size_t>(number)];
     int ends[2] = {-1, -1};
-    if (number > 0 && pipe2(ends, O_CLOEXEC) != 0) GiveErrno("cannot make a pipe");
+    if (number > 0 && pipe2(ends, O_CLOEXEC) != 0) GiveUpForErrno("cannot make a pipe");
     rank.pid = fork();
-    if (rank.pid < 0) GiveErrno("cannot start rank " + std::to_string(number));
+    if (rank.pid < 0) GiveUpForErrno("cannot start rank " + std::to_string(number));
     if (rank.pid == 0) {
       prctl(PR_SET_PDEATHSIG, SIGKILL);
       if (getppid() != parent) _exit(kExitCannotStart);  // it died before the line above
@@ -186,8 +199,7 @@ class Job {
       const std::string text = std::to_string(number);
       for (const char* name : {"RANK", "LOCAL_RANK", "ROLE_RANK"}) setenv(name, text.c_str(), 1);
       if (number > 0) {
-        if (const char* channel = std::getenv("TUNESMITH_CHANNEL")) close(std::atoi(channel));
-        unsetenv("TUNESMITH_CHANNEL");
+        CloseChannel();
         if (dup2(ends[1], STDOUT_FILENO) < 0 || dup2(ends[1], STDERR_FILENO) < 0) _exit(kExitCannotStart);
       }
       execvp(command[0], command);
@@ -262,7 +274,7 @@ int Number(const char* name, const char* text, int low, int high) {
   const long number = std::strtol(text, &end, 10);
   if (errno != 0 || end == text || *end != '\0' || number < low || number > high) {
     std::fputs(kUsage, stderr);
-    Give(std::string(name) + " is '" + text + "'; it is a whole number from " + std::to_string(low) + " to " +
+    GiveUp(std::string(name) + " is '" + text + "'; it is a whole number from " + std::to_string(low) + " to " +
              std::to_string(high),
          kExitUsage);
   }

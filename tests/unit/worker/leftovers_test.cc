@@ -169,23 +169,19 @@ TEST_F(LeftoversTest, ItLooksOnAThreadOfItsOwn) {
   EXPECT_TRUE(fs::exists(other));
 }
 
-TEST_F(LeftoversTest, AnotherControllersTrialOfTheSameNameAndSeedIsNotResumed) {
-  const std::string folder = Ran(3, 0, "theirs");
-  Assignment assignment = Of(3, 0, "digits", "ours");
-  assignment.resume = true;
-  ASSERT_TRUE(PrepareTrialFolder(assignment, PathsOf(root_, assignment)).ok());
-  EXPECT_FALSE(fs::exists(folder + "/checkpoints/step-1"));
-  EXPECT_EQ(ControllerOf(folder), "ours");
-}
-
-TEST_F(LeftoversTest, WhatAnOlderDaemonNotedIsTakenOver) {
+TEST_F(LeftoversTest, OnlyTheSameControllersTrialIsResumedAndWhatAnOlderDaemonNotedIsTakenOver) {
   const std::string folder = Ran(3, 0);
-  ASSERT_TRUE(WriteFile(folder + "/checkpoints.owner", "7").ok());
   Assignment assignment = Of(3, 0, "digits", "ours");
   assignment.resume = true;
-  ASSERT_TRUE(PrepareTrialFolder(assignment, PathsOf(root_, assignment)).ok());
-  EXPECT_TRUE(fs::exists(folder + "/checkpoints/step-1"));
-  EXPECT_EQ(ControllerOf(folder), "ours");
+  const auto resumes_as = [&](const std::string& owner) {
+    EXPECT_TRUE(WriteFile(folder + "/checkpoints.owner", owner).ok());
+    EXPECT_TRUE(PrepareTrialFolder(assignment, PathsOf(root_, assignment)).ok());
+    EXPECT_EQ(ControllerOf(folder), "ours");
+    return fs::exists(folder + "/checkpoints/step-1");
+  };
+  EXPECT_TRUE(resumes_as("7\nours"));
+  EXPECT_TRUE(resumes_as("7")) << "written before controllers had ids";
+  EXPECT_FALSE(resumes_as("7\ntheirs")) << "of the same name and seed";
 }
 
 TEST_F(LeftoversTest, AnIdStaysWhatItIs) {
